@@ -1,0 +1,254 @@
+"""What a site may set, and what a valid setting is. Loading is `load.py`'s job.
+
+Every section is frozen and refuses unknown keys. Relative paths are relative to the site file
+and are made absolute when the file is loaded.
+"""
+
+from enum import Enum
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from typing_extensions import Self
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")]
+
+
+class AlertWhen(str, Enum):
+    """Which side of the threshold alerts."""
+
+    AT_OR_ABOVE = "at_or_above"
+    BELOW = "below"
+
+
+class Section(BaseModel):
+    """Base of every section: read-only, and a misspelt key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class SourceSettings(Section):
+    """One camera."""
+
+    id: Name = Field(description="Name of the camera in topics, logs and reports.")
+    uri: str = Field(
+        min_length=1,
+        description="rtsp://, rtsps://, file:// or http(s):// URI, a path to a video file, or a "
+        "folder: each video file in a folder becomes a camera of its own, named id-filename. "
+        "RTSP credentials: write ${NAME} and set NAME in the environment.",
+    )
+    rtsp_reconnect_interval_s: int = Field(
+        10, ge=0, le=3600, description="Seconds without data before an RTSP source is reset; "
+        "0 never reconnects (nvurisrcbin's own default, under which a camera stays lost)."
+    )
+    latency_ms: int = Field(
+        200, ge=0, le=60_000, description="RTSP jitter buffer, milliseconds."
+    )
+    select_rtp_protocol: Literal["auto", "tcp"] = Field(
+        "tcp", description="tcp survives lossy site networks; auto tries UDP first."
+    )
+    loop: bool = Field(False, description="Play a file for ever (nvurisrcbin file-loop).")
+
+
+class MuxerSettings(Section):
+    """nvstreammux: the frame size that all boxes refer to."""
+
+    width_px: int = Field(1280, ge=64, le=7680, multiple_of=2, description="Muxer output width.")
+    height_px: int = Field(720, ge=64, le=4320, multiple_of=2, description="Muxer output height.")
+    fps: float = Field(
+        25.0, gt=0, le=240, description="Frame rate of the fastest camera; a batch waits at most "
+        "1/fps seconds for a slow or dead one (batched-push-timeout = 1e6 / fps microseconds)."
+    )
+
+
+class DetectorSettings(Section):
+    """The primary nvinfer: persons."""
+
+    config_file: Path = Field(description="nvinfer configuration file, ini or YAML.")
+    person_class_id: int = Field(0, ge=0, description="Class id of a person in the labels file.")
+
+
+class TrackerSettings(Section):
+    """nvtracker."""
+
+    ll_config_file: Path = Field(description="Low-level tracker configuration, YAML.")
+    ll_lib_file: str = Field(
+        "/opt/nvidia/deepstream/deepstream/lib/libnvds_nvmultiobjecttracker.so",
+        description="Low-level tracker library on the device; the CPU stand-in has its own.",
+    )
+    width_px: int = Field(640, ge=32, multiple_of=32, description="tracker-width.")
+    height_px: int = Field(384, ge=32, multiple_of=32, description="tracker-height.")
+
+
+class ExpansionSettings(Section):
+    """How far the person box grows before the classifier sees it."""
+
+    x_each_side: float = Field(
+        1.0, ge=0, le=10, description="Box widths added on each side, left and right."
+    )
+    y_top: float = Field(0.2, ge=0, le=10, description="Box heights added above.")
+    y_bottom: float = Field(1.5, ge=0, le=10, description="Box heights added below.")
+
+
+class ClassifierSettings(Section):
+    """The secondary nvinfer: the rope. Polarity has no default, on purpose."""
+
+    config_file: Path = Field(description="nvinfer configuration file, ini or YAML.")
+    score_label: str = Field(
+        min_length=1, description="Label whose probability the threshold was chosen for; "
+        "one of the labels in the classifier's labels file."
+    )
+    alert_when: AlertWhen = Field(
+        description="at_or_above: a score at or above the threshold is unsafe. "
+        "below: a score below it is unsafe."
+    )
+    expansion: ExpansionSettings = ExpansionSettings()
+
+
+class SmoothingSettings(Section):
+    """Temporal median of the scores."""
+
+    strategy: Literal["reference", "track"] = Field(
+        "reference", description="reference: boxes are matched by IoU alone. "
+        "track: by track id where both frames have one, by IoU otherwise."
+    )
+    window_s: float = Field(0.5, gt=0, le=60, description="Age of the oldest score used, seconds.")
+    iou_min: float = Field(0.7, ge=0, le=1, description="Least IoU of a match.")
+    newest: int = Field(7, ge=1, le=1000, description="How many of the newest scores count.")
+
+
+class DecisionSettings(Section):
+    """From smoothed scores to safe, unsafe, unknown. Times are seconds of stream time."""
+
+    threshold: float = Field(
+        ge=0, le=1, description="Operating point of the model, for score_label; it belongs to one "
+        "model and one mode, so it has no default."
+    )
+    release_below: float | None = Field(
+        None, ge=0, le=1, description="With alert_when at_or_above: an unsafe person is safe "
+        "again below this score. Unset: the threshold."
+    )
+    release_at_or_above: float | None = Field(
+        None, ge=0, le=1, description="With alert_when below: an unsafe person is safe again at "
+        "or above this score. Unset: the threshold."
+    )
+    open_after_s: float = Field(
+        0.5, ge=0, le=60, description="An incident starts once the score has been on the alert "
+        "side for this long."
+    )
+    close_after_s: float = Field(
+        2.0, ge=0, le=600, description="An incident ends once the score has been on the safe "
+        "side for this long."
+    )
+    gone_after_s: float = Field(
+        3.0, ge=0, le=600, description="A person not seen for this long has left."
+    )
+    max_evidence_age_s: float = Field(
+        1.0, gt=0, le=60, description="A verdict older than this is unknown."
+    )
+    min_crop_px: int = Field(
+        16, ge=16, le=4096, description="A crop with a shorter side is not judged: unknown."
+    )
+    update_every_s: float = Field(
+        30.0, ge=0, le=3600, description="Seconds between updates of an open incident; 0: none "
+        "but those of a changed state."
+    )
+
+
+class TlsSettings(Section):
+    """TLS towards the broker; certificates are always verified."""
+
+    ca_file: Path | None = Field(None, description="CA bundle; unset: the system's.")
+    cert_file: Path | None = Field(None, description="Client certificate, PEM.")
+    key_file: Path | None = Field(None, description="Client key, PEM; needs cert_file.")
+
+    @model_validator(mode="after")
+    def _cert_and_key_together(self) -> Self:
+        if (self.cert_file is None) != (self.key_file is None):
+            raise ValueError("cert_file and key_file, want both or neither; set the missing one")
+        return self
+
+
+class MqttSettings(Section):
+    """The broker. Credentials come from the environment or a file, never from here."""
+
+    host: str = Field(min_length=1, description="Host name or address of the broker.")
+    port: int = Field(1883, ge=1, le=65535, description="TCP port; 8883 is usual with TLS.")
+    tls: TlsSettings | None = Field(None, description="Set (even to {}) to use TLS.")
+    username: str | None = Field(None, description="User name.")
+    password_env: str | None = Field(
+        None, description="Name of the environment variable that holds the password."
+    )
+    password_file: Path | None = Field(
+        None, description="File that holds the password; must not be readable by others."
+    )
+    keepalive_s: int = Field(30, ge=5, le=3600, description="MQTT keep-alive.")
+    queue_max_messages: int = Field(
+        10_000, ge=10, le=1_000_000, description="Messages held while the broker is away; "
+        "beyond it updates are dropped first, starts and ends never."
+    )
+    connect_timeout_s: float = Field(10.0, gt=0, le=600, description="First connection.")
+    require_broker: bool = Field(
+        False, description="true: a broker that is absent or refuses at start stops `run`. "
+        "false: watching goes on and messages wait."
+    )
+
+
+class VideoSettings(Section):
+    """The optional picture branch."""
+
+    annotated_file: Path | None = Field(None, description="MP4 with boxes, scores and states.")
+    width_px: int = Field(1280, ge=64, multiple_of=2, description="Tiled picture width.")
+    height_px: int = Field(720, ge=64, multiple_of=2, description="Tiled picture height.")
+    bitrate_kbps: int = Field(2000, ge=50, le=100_000, description="H.264 bit rate.")
+    encoder: Literal["hardware", "software"] = Field(
+        "hardware", description="software: x264enc, for Orin Nano, which has no NVENC."
+    )
+
+
+class SiteSettings(Section):
+    """A whole site file: one box with its cameras."""
+
+    site: Name = Field(description="Name of the site in topics.")
+    box: Name = Field(description="Name of this box in topics.")
+    sources: tuple[SourceSettings, ...] = Field(min_length=1, description="The cameras.")
+    muxer: MuxerSettings = MuxerSettings()
+    detector: DetectorSettings
+    tracker: TrackerSettings
+    classifier: ClassifierSettings
+    smoothing: SmoothingSettings = SmoothingSettings()
+    decision: DecisionSettings
+    mqtt: MqttSettings
+    video: VideoSettings = VideoSettings()
+    recording: Path | None = Field(
+        None, description="JSON lines of every observation and decision, for replay and reports."
+    )
+
+    @model_validator(mode="after")
+    def _source_ids_are_unique(self) -> Self:
+        ids = [source.id for source in self.sources]
+        twice = sorted({name for name in ids if ids.count(name) > 1})
+        if twice:
+            raise ValueError(f"sources: id {twice[0]} is used twice; give each camera its own")
+        return self
+
+    @model_validator(mode="after")
+    def _release_fits_polarity(self) -> Self:
+        decision, alert_when = self.decision, self.classifier.alert_when
+        above = alert_when is AlertWhen.AT_OR_ABOVE
+        wrong = "release_at_or_above" if above else "release_below"
+        right = "release_below" if above else "release_at_or_above"
+        if getattr(decision, wrong) is not None:
+            raise ValueError(
+                f"decision.{wrong}: set with alert_when {alert_when.value}; use {right} instead"
+            )
+        release = getattr(decision, right)
+        if release is not None and (
+            release > decision.threshold if above else release < decision.threshold
+        ):
+            side = "at or below" if above else "at or above"
+            raise ValueError(
+                f"decision.{right}: {release:g}, want {side} threshold {decision.threshold:g}: "
+                f"a score between them would open and close an incident at once"
+            )
+        return self
