@@ -1,0 +1,225 @@
+"""The graph as plain data: every element, property, link and probe, before anything starts.
+
+The plan is the same for both backends; what differs between a laptop and a Jetson is the
+site file and the nvinfer configs that it names.
+"""
+
+import itertools
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from ropewatch.settings import SiteSettings, SourceSettings, VideoSettings
+
+PropertyValue = str | int | bool
+
+PGIE_ID: Final = 1
+SGIE_ID: Final = 2
+# Deep enough to overlap decoding with inference, shallow enough that a box is judged within
+# a few frames of being seen.
+QUEUE_MAX_BUFFERS: Final = 4
+RTP_TCP: Final = 4
+RTP_ANY: Final = 7
+NVMM: Final = "video/x-raw(memory:NVMM)"
+
+
+@dataclass(frozen=True, slots=True)
+class ElementSpec:
+    """One element: its name in the pipeline, its factory and the properties set on it."""
+
+    name: str
+    factory: str
+    properties: dict[str, PropertyValue] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class LinkSpec:
+    """A link between two elements; a named pad is requested or waited for."""
+
+    upstream: str
+    downstream: str
+    downstream_pad: str | None = None
+    upstream_is_dynamic: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeSpec:
+    """A buffer probe: which stage sits on which pad of which element."""
+
+    stage: str
+    element: str
+    pad: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The whole graph. Probes on one pad run in the order given."""
+
+    elements: tuple[ElementSpec, ...]
+    links: tuple[LinkSpec, ...]
+    probes: tuple[ProbeSpec, ...]
+
+    def element(self, name: str) -> ElementSpec:
+        """Return the element of that name."""
+        return next(element for element in self.elements if element.name == name)
+
+
+def make_plan(site: SiteSettings) -> Plan:
+    """Lay out the graph for a site.
+
+    Args:
+        site: settings with absolute paths, as `ropewatch.load` returns them.
+    """
+    sources = tuple(_source(index, source) for index, source in enumerate(site.sources))
+    trunk = (
+        _muxer(site),
+        _nvinfer("pgie", site.detector.config_file, PGIE_ID, batch_size=len(site.sources)),
+        _queue("queue-tracker"),
+        _tracker(site),
+        _queue("queue-sgie"),
+        _nvinfer("sgie", site.classifier.config_file, SGIE_ID),
+        _queue("queue-out"),
+        *_output(site.video, source_count=len(site.sources)),
+    )
+    into_mux = tuple(
+        LinkSpec(source.name, "mux", downstream_pad=f"sink_{index}", upstream_is_dynamic=True)
+        for index, source in enumerate(sources)
+    )
+    along_trunk = tuple(
+        LinkSpec(left.name, right.name) for left, right in itertools.pairwise(trunk)
+    )
+    probes = (
+        ProbeSpec("expand", "sgie", "sink"),
+        ProbeSpec("restore", "sgie", "src"),
+        ProbeSpec("smooth", "sgie", "src"),
+    )
+    return Plan(elements=(*sources, *trunk), links=(*into_mux, *along_trunk), probes=probes)
+
+
+def is_live(uri: str) -> bool:
+    """Say whether a source runs in real time whether we keep up or not."""
+    return uri.lower().startswith(("rtsp://", "rtsps://"))
+
+
+def source_uri(source: SourceSettings) -> str:
+    """Return the URI of a source; a path to a file becomes a file:// URI."""
+    return source.uri if "://" in source.uri else Path(source.uri).absolute().as_uri()
+
+
+def _source(index: int, source: SourceSettings) -> ElementSpec:
+    properties: dict[str, PropertyValue] = {
+        "uri": source_uri(source),
+        "source-id": index,
+        "file-loop": source.loop,
+    }
+    if is_live(source.uri):
+        properties |= {
+            "rtsp-reconnect-interval": source.rtsp_reconnect_interval_s,
+            "init-rtsp-reconnect-interval": source.rtsp_reconnect_interval_s,
+            "latency": source.latency_ms,
+            "select-rtp-protocol": RTP_TCP if source.select_rtp_protocol == "tcp" else RTP_ANY,
+        }
+    return ElementSpec(f"source-{source.id}", "nvurisrcbin", properties)
+
+
+def _muxer(site: SiteSettings) -> ElementSpec:
+    # A batch never waits for a dead camera: the timeout is one frame of the fastest one.
+    properties: dict[str, PropertyValue] = {
+        "batch-size": len(site.sources),
+        "width": site.muxer.width_px,
+        "height": site.muxer.height_px,
+        "batched-push-timeout": round(1e6 / site.muxer.fps),
+        "live-source": any(is_live(source.uri) for source in site.sources),
+    }
+    return ElementSpec("mux", "nvstreammux", properties)
+
+
+def _nvinfer(
+    name: str, config_file: Path, unique_id: int, batch_size: int | None = None
+) -> ElementSpec:
+    properties: dict[str, PropertyValue] = {
+        "config-file-path": str(config_file),
+        "unique-id": unique_id,
+    }
+    if batch_size is not None:
+        properties["batch-size"] = batch_size
+    return ElementSpec(name, "nvinfer", properties)
+
+
+def _tracker(site: SiteSettings) -> ElementSpec:
+    tracker = site.tracker
+    properties: dict[str, PropertyValue] = {
+        "ll-lib-file": tracker.ll_lib_file,
+        "ll-config-file": str(tracker.ll_config_file),
+        "tracker-width": tracker.width_px,
+        "tracker-height": tracker.height_px,
+        "display-tracking-id": False,
+    }
+    return ElementSpec("tracker", "nvtracker", properties)
+
+
+def _queue(name: str) -> ElementSpec:
+    limits: dict[str, PropertyValue] = {
+        "max-size-buffers": QUEUE_MAX_BUFFERS,
+        "max-size-bytes": 0,
+        "max-size-time": 0,
+    }
+    return ElementSpec(name, "queue", limits)
+
+
+def _output(video: VideoSettings, *, source_count: int) -> tuple[ElementSpec, ...]:
+    if video.annotated_file is None:
+        return (
+            ElementSpec(
+                "sink", "fakesink", {"sync": False, "async": False, "enable-last-sample": False}
+            ),
+        )
+    columns = math.ceil(math.sqrt(source_count))
+    rows = math.ceil(source_count / columns)
+    tiler: dict[str, PropertyValue] = {
+        "rows": rows,
+        "columns": columns,
+        "width": video.width_px,
+        "height": video.height_px,
+    }
+    return (
+        ElementSpec("tiler", "nvmultistreamtiler", tiler),
+        ElementSpec("convert-rgba", "nvvideoconvert"),
+        _caps("caps-rgba", f"{NVMM}, format=RGBA"),
+        # CPU mode: the GPU mode does not exist on every Jetson, and a few boxes are cheap.
+        ElementSpec("osd", "nvdsosd", {"process-mode": 0}),
+        ElementSpec("convert-encoder", "nvvideoconvert"),
+        *_encoder(video),
+        ElementSpec("parse", "h264parse"),
+        ElementSpec("container", "mp4mux"),
+        ElementSpec(
+            "sink",
+            "filesink",
+            {"location": str(video.annotated_file), "sync": False, "async": False},
+        ),
+    )
+
+
+def _encoder(video: VideoSettings) -> tuple[ElementSpec, ...]:
+    if video.encoder == "software":
+        return (
+            _caps("caps-encoder", "video/x-raw, format=I420"),
+            ElementSpec(
+                "encoder",
+                "x264enc",
+                {
+                    "bitrate": video.bitrate_kbps,
+                    "speed-preset": "ultrafast",
+                    "tune": "zerolatency",
+                },
+            ),
+        )
+    return (
+        _caps("caps-encoder", f"{NVMM}, format=NV12"),
+        ElementSpec("encoder", "nvv4l2h264enc", {"bitrate": video.bitrate_kbps * 1000}),
+    )
+
+
+def _caps(name: str, caps: str) -> ElementSpec:
+    return ElementSpec(name, "capsfilter", {"caps": caps})

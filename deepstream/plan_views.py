@@ -1,0 +1,132 @@
+"""The plan as JSON for machines, as dot for Graphviz and as SVG for people."""
+
+import html
+import json
+from collections import defaultdict
+from typing import Final
+
+from deepstream.plan import ElementSpec, Plan
+
+BOX_WIDTH_PX: Final = 210
+BOX_GAP_PX: Final = 26
+LINE_HEIGHT_PX: Final = 15
+COLUMNS: Final = 5
+MAX_VALUE_CHARS: Final = 30
+
+COLOURS: Final = {
+    "nvurisrcbin": "#d9ead3",
+    "nvstreammux": "#d9ead3",
+    "nvinfer": "#cfe2f3",
+    "nvtracker": "#fff2cc",
+    "queue": "#f3f3f3",
+}
+
+
+def to_json(plan: Plan) -> str:
+    """Return the plan as a JSON object with elements, links and probes."""
+    return json.dumps(
+        {
+            "elements": [
+                {
+                    "name": element.name,
+                    "factory": element.factory,
+                    "properties": element.properties,
+                }
+                for element in plan.elements
+            ],
+            "links": [[link.upstream, link.downstream] for link in plan.links],
+            "probes": [
+                {"stage": probe.stage, "element": probe.element, "pad": probe.pad}
+                for probe in plan.probes
+            ],
+        },
+        indent=2,
+    )
+
+
+def to_dot(plan: Plan) -> str:
+    """Return the plan as a Graphviz digraph."""
+    lines = ["digraph ropewatch {", "  rankdir=LR;", '  node [shape=box, fontname="sans-serif"];']
+    for element in plan.elements:
+        text = "\\n".join([f"{element.name} ({element.factory})", *_property_lines(element)])
+        escaped = text.replace('"', '\\"')
+        lines.append(f'  "{element.name}" [label="{escaped}"];')
+    lines += [f'  "{link.upstream}" -> "{link.downstream}";' for link in plan.links]
+    lines += [
+        f'  "{probe.element}.{probe.pad}: {probe.stage}" [shape=note];\n'
+        f'  "{probe.element}" -> "{probe.element}.{probe.pad}: {probe.stage}" [style=dotted];'
+        for probe in plan.probes
+    ]
+    return "\n".join([*lines, "}"])
+
+
+def to_svg(plan: Plan) -> str:
+    """Return the plan as a standalone SVG picture: sources on top, the trunk in rows below."""
+    sources = [e for e in plan.elements if e.factory == "nvurisrcbin"]
+    trunk = [e for e in plan.elements if e.factory != "nvurisrcbin"]
+    probes = defaultdict(list)
+    for probe in plan.probes:
+        probes[probe.element].append(f"probe {probe.stage} on {probe.pad}")
+    rows = [sources[i : i + COLUMNS] for i in range(0, len(sources), COLUMNS)]
+    rows += [trunk[i : i + COLUMNS] for i in range(0, len(trunk), COLUMNS)]
+
+    shapes: list[str] = []
+    centres: dict[str, tuple[float, float]] = {}
+    top = BOX_GAP_PX
+    for row in rows:
+        height = max(_box_height(element, probes[element.name]) for element in row)
+        for column, element in enumerate(row):
+            left = BOX_GAP_PX + column * (BOX_WIDTH_PX + BOX_GAP_PX)
+            shapes.append(_box(element, probes[element.name], left=left, top=top, height=height))
+            centres[element.name] = (left + BOX_WIDTH_PX / 2, top + height / 2)
+        top += height + BOX_GAP_PX
+    arrows = [
+        '<line x1="{:.0f}" y1="{:.0f}" x2="{:.0f}" y2="{:.0f}" class="link"/>'.format(
+            *centres[link.upstream], *centres[link.downstream]
+        )
+        for link in plan.links
+    ]
+    width = BOX_GAP_PX + COLUMNS * (BOX_WIDTH_PX + BOX_GAP_PX)
+    return "\n".join([_svg_head(width, top), *arrows, *shapes, "</svg>"])
+
+
+def _svg_head(width: int, height: int) -> str:
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" '
+        'font-family="sans-serif" font-size="11"><style>'
+        ".link{stroke:#777;stroke-width:1.5}.box{stroke:#555}"
+        ".name{font-weight:bold;font-size:12px}.probe{fill:#a61c00}</style>"
+        '<rect width="100%" height="100%" fill="white"/>'
+    )
+
+
+def _box_height(element: ElementSpec, probes: list[str]) -> int:
+    return LINE_HEIGHT_PX * (2 + len(element.properties) + len(probes)) + 10
+
+
+def _box(element: ElementSpec, probes: list[str], *, left: int, top: int, height: int) -> str:
+    lines = [(f"{element.name} ({element.factory})", "name")]
+    lines += [(line, "property") for line in _property_lines(element)]
+    lines += [(line, "probe") for line in probes]
+    fill = COLOURS.get(element.factory, "#fce5cd")
+    rect = (
+        f'<rect x="{left}" y="{top}" width="{BOX_WIDTH_PX}" height="{height}" rx="5" '
+        f'class="box" fill="{fill}"/>'
+    )
+    texts = [
+        f'<text x="{left + 8}" y="{top + LINE_HEIGHT_PX * (n + 1)}" class="{style}">'
+        f"{html.escape(line)}</text>"
+        for n, (line, style) in enumerate(lines)
+    ]
+    return "\n".join([rect, *texts])
+
+
+def _property_lines(element: ElementSpec) -> list[str]:
+    """Return `key=value` lines, long values shortened from the left: a path ends in its name."""
+    lines = []
+    for key, value in element.properties.items():
+        text = str(value).lower() if isinstance(value, bool) else str(value)
+        if len(text) > MAX_VALUE_CHARS:
+            text = "…" + text[-MAX_VALUE_CHARS:]
+        lines.append(f"{key}={text}")
+    return lines
