@@ -38,12 +38,13 @@ class SourceSettings(Section):
         "RTSP credentials: write ${NAME} and set NAME in the environment.",
     )
     rtsp_reconnect_interval_s: int = Field(
-        10, ge=0, le=3600, description="Seconds without data before an RTSP source is reset; "
-        "0 never reconnects (nvurisrcbin's own default, under which a camera stays lost)."
+        10,
+        ge=0,
+        le=3600,
+        description="Seconds without data before an RTSP source is reset; "
+        "0 never reconnects (nvurisrcbin's own default, under which a camera stays lost).",
     )
-    latency_ms: int = Field(
-        200, ge=0, le=60_000, description="RTSP jitter buffer, milliseconds."
-    )
+    latency_ms: int = Field(200, ge=0, le=60_000, description="RTSP jitter buffer, milliseconds.")
     select_rtp_protocol: Literal["auto", "tcp"] = Field(
         "tcp", description="tcp survives lossy site networks; auto tries UDP first."
     )
@@ -56,8 +57,11 @@ class MuxerSettings(Section):
     width_px: int = Field(1280, ge=64, le=7680, multiple_of=2, description="Muxer output width.")
     height_px: int = Field(720, ge=64, le=4320, multiple_of=2, description="Muxer output height.")
     fps: float = Field(
-        25.0, gt=0, le=240, description="Frame rate of the fastest camera; a batch waits at most "
-        "1/fps seconds for a slow or dead one (batched-push-timeout = 1e6 / fps microseconds)."
+        25.0,
+        gt=0,
+        le=240,
+        description="Frame rate of the fastest camera; a batch waits at most "
+        "1/fps seconds for a slow or dead one (batched-push-timeout = 1e6 / fps microseconds).",
     )
 
 
@@ -95,8 +99,9 @@ class ClassifierSettings(Section):
 
     config_file: Path = Field(description="nvinfer configuration file, ini or YAML.")
     score_label: str = Field(
-        min_length=1, description="Label whose probability the threshold was chosen for; "
-        "one of the labels in the classifier's labels file."
+        min_length=1,
+        description="Label whose probability the threshold was chosen for; "
+        "one of the labels in the classifier's labels file.",
     )
     alert_when: AlertWhen = Field(
         description="at_or_above: a score at or above the threshold is unsafe. "
@@ -109,8 +114,9 @@ class SmoothingSettings(Section):
     """Temporal median of the scores."""
 
     strategy: Literal["reference", "track"] = Field(
-        "reference", description="reference: boxes are matched by IoU alone. "
-        "track: by track id where both frames have one, by IoU otherwise."
+        "reference",
+        description="reference: boxes are matched by IoU alone. "
+        "track: by track id where both frames have one, by IoU otherwise.",
     )
     window_s: float = Field(0.5, gt=0, le=60, description="Age of the oldest score used, seconds.")
     iou_min: float = Field(0.7, ge=0, le=1, description="Least IoU of a match.")
@@ -121,24 +127,36 @@ class DecisionSettings(Section):
     """From smoothed scores to safe, unsafe, unknown. Times are seconds of stream time."""
 
     threshold: float = Field(
-        ge=0, le=1, description="Operating point of the model, for score_label; it belongs to one "
-        "model and one mode, so it has no default."
+        ge=0,
+        le=1,
+        description="Operating point of the model, for score_label; it belongs to one "
+        "model and one mode, so it has no default.",
     )
     release_below: float | None = Field(
-        None, ge=0, le=1, description="With alert_when at_or_above: an unsafe person is safe "
-        "again below this score. Unset: the threshold."
+        None,
+        ge=0,
+        le=1,
+        description="With alert_when at_or_above: an unsafe person is safe "
+        "again below this score. Unset: the threshold.",
     )
     release_at_or_above: float | None = Field(
-        None, ge=0, le=1, description="With alert_when below: an unsafe person is safe again at "
-        "or above this score. Unset: the threshold."
+        None,
+        ge=0,
+        le=1,
+        description="With alert_when below: an unsafe person is safe again at "
+        "or above this score. Unset: the threshold.",
     )
     open_after_s: float = Field(
-        0.5, ge=0, le=60, description="An incident starts once the score has been on the alert "
-        "side for this long."
+        0.5,
+        ge=0,
+        le=60,
+        description="An incident starts once the score has been on the alert side for this long.",
     )
     close_after_s: float = Field(
-        2.0, ge=0, le=600, description="An incident ends once the score has been on the safe "
-        "side for this long."
+        2.0,
+        ge=0,
+        le=600,
+        description="An incident ends once the score has been on the safe side for this long.",
     )
     gone_after_s: float = Field(
         3.0, ge=0, le=600, description="A person not seen for this long has left."
@@ -150,8 +168,11 @@ class DecisionSettings(Section):
         16, ge=16, le=4096, description="A crop with a shorter side is not judged: unknown."
     )
     update_every_s: float = Field(
-        30.0, ge=0, le=3600, description="Seconds between updates of an open incident; 0: none "
-        "but those of a changed state."
+        30.0,
+        ge=0,
+        le=3600,
+        description="Seconds between updates of an open incident; 0: none "
+        "but those of a changed state.",
     )
 
 
@@ -184,13 +205,35 @@ class MqttSettings(Section):
     )
     keepalive_s: int = Field(30, ge=5, le=3600, description="MQTT keep-alive.")
     queue_max_messages: int = Field(
-        10_000, ge=10, le=1_000_000, description="Messages held while the broker is away; "
-        "beyond it updates are dropped first, starts and ends never."
+        10_000,
+        ge=10,
+        le=1_000_000,
+        description="Messages held while the broker is away; "
+        "beyond it updates are dropped first, starts and ends never.",
     )
     connect_timeout_s: float = Field(10.0, gt=0, le=600, description="First connection.")
     require_broker: bool = Field(
-        False, description="true: a broker that is absent or refuses at start stops `run`. "
-        "false: watching goes on and messages wait."
+        False,
+        description="true: a broker that is absent or refuses at start stops `run`. "
+        "false: watching goes on and messages wait.",
+    )
+
+
+class HealthSettings(Section):
+    """When the box says that it does not see."""
+
+    blind_after_s: float = Field(
+        5.0,
+        gt=0,
+        le=600,
+        description="A camera without a frame for this long is reported blind; "
+        "seconds of wall time.",
+    )
+    status_every_s: float = Field(
+        30.0,
+        ge=1,
+        le=3600,
+        description="Seconds between status messages; a change is sent at once.",
     )
 
 
@@ -219,6 +262,7 @@ class SiteSettings(Section):
     smoothing: SmoothingSettings = SmoothingSettings()
     decision: DecisionSettings
     mqtt: MqttSettings
+    health: HealthSettings = HealthSettings()
     video: VideoSettings = VideoSettings()
     recording: Path | None = Field(
         None, description="JSON lines of every observation and decision, for replay and reports."
