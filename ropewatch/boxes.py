@@ -1,0 +1,182 @@
+"""Box arithmetic in muxer-output pixels, and the one crop geometry that everybody shares.
+
+The expand probe, calibration and the export tests all call `crop_boxes`, so what the classifier
+was tuned on is what it sees on a box.
+"""
+
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+Boxes = npt.NDArray[np.float32]
+Boxes64 = npt.NDArray[np.float64]
+
+SMALLEST_SIDE_PX = 16
+LARGEST_SCALE = 16
+"""The Jetson's VIC scales by at most this, up or down; beyond it nvinfer stops the graph."""
+
+_FAR_PX = 1e9
+
+
+class Expansion(Protocol):
+    """How far a person box grows, in box widths and box heights."""
+
+    @property
+    def x_each_side(self) -> float:
+        """Box widths added on each side."""
+
+    @property
+    def y_top(self) -> float:
+        """Box heights added above."""
+
+    @property
+    def y_bottom(self) -> float:
+        """Box heights added below."""
+
+
+def _checked(boxes: npt.ArrayLike, name: str) -> Boxes64:
+    array = np.asarray(boxes, dtype=np.float64)
+    if array.ndim != 2 or array.shape[1] != 4:
+        raise ValueError(f"{name}: shape {array.shape}, want (N, 4)")
+    return array
+
+
+def ltwh_to_xyxy(boxes_ltwh_px: npt.ArrayLike) -> Boxes64:
+    """Left, top, width, height to left, top, right, bottom; (N, 4) float64, N may be 0."""
+    boxes = _checked(boxes_ltwh_px, "boxes_ltwh_px")
+    return np.hstack([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]])
+
+
+def xyxy_to_ltwh(boxes_xyxy_px: npt.ArrayLike) -> Boxes64:
+    """Left, top, right, bottom to left, top, width, height; (N, 4) float64, N may be 0."""
+    boxes = _checked(boxes_xyxy_px, "boxes_xyxy_px")
+    return np.hstack([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]])
+
+
+def expand_boxes(
+    boxes_ltwh_px: npt.ArrayLike, *, x_each_side: float, y_top: float, y_bottom: float
+) -> Boxes64:
+    """Grow every box by shares of its own width and height; nothing is clipped.
+
+    Args:
+        boxes_ltwh_px: (N, 4), columns left, top, width, height. N may be 0.
+        x_each_side: box widths added on the left and again on the right.
+        y_top: box heights added above.
+        y_bottom: box heights added below.
+
+    Returns:
+        (N, 4) float64, a new array; boxes may leave the frame.
+
+    Raises:
+        ValueError: the array is not (N, 4), or a share is negative.
+    """
+    for name, share in (("x_each_side", x_each_side), ("y_top", y_top), ("y_bottom", y_bottom)):
+        if not share >= 0:
+            raise ValueError(f"{name}: {share}, want 0 or more")
+    left, top, width, height = _checked(boxes_ltwh_px, "boxes_ltwh_px").T
+    grown = (
+        left - x_each_side * width,
+        top - y_top * height,
+        (1 + 2 * x_each_side) * width,
+        (1 + y_top + y_bottom) * height,
+    )
+    return np.stack(grown, axis=1)
+
+
+def crop_boxes(
+    boxes_ltwh_px: npt.ArrayLike,
+    *,
+    expansion: Expansion,
+    frame_wh_px: tuple[int, int],
+    network_wh_px: tuple[int, int],
+    limit_scale: bool = True,
+) -> Boxes:
+    """Say which part of the frame the classifier looks at for each person.
+
+    Grow, clip to the frame, align to even pixels inward, then bring each side between the
+    smallest and largest that may be scaled, about the centre, shifting inward at a border.
+    nvinfer truncates, rounds left and top up and width and height down to even and never clips;
+    a crop that leaves the frame stops the whole graph. For every result that rounding changes
+    nothing, and the crop lies in the frame.
+
+    A box wholly outside gets the nearest legal crop, a negative width or height counts as 0,
+    and NaN (a broken engine) as 0: this runs in a probe, where a doubtful crop of one person
+    is better than a graph that stops for all.
+
+    Args:
+        boxes_ltwh_px: (N, 4), columns left, top, width, height; any numbers. N may be 0.
+        expansion: the three shares of `ExpansionSettings`.
+        frame_wh_px: muxer output. An odd side counts as one pixel less.
+        network_wh_px: the classifier's input.
+        limit_scale: keep each side between max(16, network side / 16) and 16 x the network
+            side. False (nvinfer with scaling-compute-hw=1, the GPU): only 16 px or more.
+
+    Returns:
+        (N, 4) float32, new, columns left, top, width, height, all even integers.
+
+    Raises:
+        ValueError: not (N, 4), a negative share, or a frame smaller than the smallest crop.
+    """
+    smallest, largest = _side_limits(frame_wh_px, network_wh_px, limit_scale=limit_scale)
+    frame = np.asarray(frame_wh_px, dtype=np.float64) // 2 * 2
+    boxes = np.clip(
+        np.nan_to_num(_checked(boxes_ltwh_px, "boxes_ltwh_px")),
+        (-_FAR_PX, -_FAR_PX, 0, 0),
+        _FAR_PX,
+    )
+    grown = expand_boxes(
+        boxes,
+        x_each_side=expansion.x_each_side,
+        y_top=expansion.y_top,
+        y_bottom=expansion.y_bottom,
+    )
+    near = np.ceil(np.clip(grown[:, :2], 0, frame) / 2) * 2
+    far = np.floor(np.clip(grown[:, :2] + grown[:, 2:], 0, frame) / 2) * 2
+    side = np.clip(far - near, smallest, largest)
+    # For a side that was legal already, this is `near` itself.
+    start = np.floor((near + far - side) / 4) * 2
+    return np.hstack([np.clip(start, 0, frame - side), side]).astype(np.float32)
+
+
+def _side_limits(
+    frame_wh_px: tuple[int, int], network_wh_px: tuple[int, int], *, limit_scale: bool
+) -> tuple[Boxes64, Boxes64]:
+    """Smallest and largest even side, each (2,) for width and height."""
+    frame = np.asarray(frame_wh_px, dtype=np.float64) // 2 * 2
+    network = np.asarray(network_wh_px, dtype=np.float64)
+    if (network < 1).any():
+        raise ValueError(f"network_wh_px: {network_wh_px}, want 1 or more")
+    smallest = np.full(2, float(SMALLEST_SIDE_PX))
+    largest = frame
+    if limit_scale:
+        smallest = np.maximum(smallest, np.ceil(network / LARGEST_SCALE / 2) * 2)
+        largest = np.minimum(frame, network * LARGEST_SCALE)
+    if (smallest > frame).any():
+        raise ValueError(
+            f"frame_wh_px: {frame_wh_px}, want at least {tuple(smallest.astype(int).tolist())} "
+            f"for a network of {network_wh_px}: no crop of this frame can be scaled to it; "
+            f"use a larger muxer frame or scaling-compute-hw=1"
+        )
+    return smallest, largest
+
+
+def iou_matrix(a_xyxy_px: npt.ArrayLike, b_xyxy_px: npt.ArrayLike) -> Boxes64:
+    """Intersection over union of every box of a with every box of b.
+
+    Args:
+        a_xyxy_px: (N, 4), columns left, top, right, bottom. N may be 0.
+        b_xyxy_px: (M, 4), the same. M may be 0.
+
+    Returns:
+        (N, M) float64: inter / max(area_a + area_b - inter, 1e-9). The order of these
+        operations is part of the contract: the smoother is compared to the last bit.
+    """
+    a = _checked(a_xyxy_px, "a_xyxy_px")[:, None, :]
+    b = _checked(b_xyxy_px, "b_xyxy_px")[None, :, :]
+    width = np.minimum(a[..., 2], b[..., 2]) - np.maximum(a[..., 0], b[..., 0])
+    height = np.minimum(a[..., 3], b[..., 3]) - np.maximum(a[..., 1], b[..., 1])
+    inter = np.maximum(width, 0) * np.maximum(height, 0)
+    area_a = (a[..., 2] - a[..., 0]) * (a[..., 3] - a[..., 1])
+    area_b = (b[..., 2] - b[..., 0]) * (b[..., 3] - b[..., 1])
+    return np.asarray(inter / np.maximum(area_a + area_b - inter, 1e-9), dtype=np.float64)
