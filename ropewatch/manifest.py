@@ -1,0 +1,209 @@
+"""The manifest beside an ONNX model, and the way from an engine's name to its ONNX.
+
+`<name>.onnx.manifest.json` says what the model is, how its input is prepared and where it comes
+from. Export writes it, everyone else reads it. An engine is named after its ONNX, so that a
+machine without TensorRT finds the ONNX through the engine that an nvinfer config names.
+"""
+
+import hashlib
+import json
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from typing_extensions import Self
+
+from ropewatch.errors import ModelError
+
+SUFFIX = ".manifest.json"
+# nvinfer names what it builds <onnx>_b<batch>_<device>_<precision>.engine (DeepStream 9.1).
+_ENGINE_NAME = re.compile(
+    r"(?P<onnx>.+\.onnx)_b\d+_(?:gpu|dla)\d+_(?:fp32|fp16|int8|best)\.engine"
+)
+
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class _Part(BaseModel):
+    """Base of the manifest and its parts: read-only, and an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class FileFact(_Part):
+    """A file as it was when the manifest was written."""
+
+    file: str = Field(min_length=1, description="File name without folders.")
+    sha256: Sha256
+    size_bytes: int = Field(ge=1)
+
+
+class TensorFact(_Part):
+    """An input or output; a dynamic dimension is its name, such as batch."""
+
+    name: str = Field(min_length=1)
+    dtype: Literal["float32", "float16", "int64", "int32"]
+    shape: tuple[int | str, ...] = Field(min_length=1)
+
+
+class Preprocessing(_Part):
+    """How nvinfer must prepare the input, in the words of its configuration keys.
+
+    y = net_scale_factor * (x - offsets[channel]), x an 8-bit value, channels in network order.
+    Padding is zero bytes before that; nvinfer knows no other.
+    """
+
+    net_scale_factor: float = Field(gt=0)
+    offsets: tuple[float, float, float]
+    model_color_format: Literal["RGB", "BGR"]
+    maintain_aspect_ratio: bool
+    symmetric_padding: bool
+    scaling_filter: int = Field(ge=0, le=6, description="1 is bilinear.")
+
+
+class ParityFact(_Part):
+    """One comparison of the ONNX in ONNX Runtime with the model in PyTorch."""
+
+    quantity: str = Field(min_length=1, description="What was compared, with its unit.")
+    batch: int = Field(ge=1)
+    max_abs_difference: float = Field(ge=0)
+    tolerance: float = Field(gt=0)
+
+
+class Manifest(_Part):
+    """What export knows about one ONNX model."""
+
+    format: Literal["ropewatch-model-1"]
+    kind: Literal["detector", "classifier"]
+    mode: Literal["crop"] | None = Field(
+        None, description="Classifier: what one row of the batch is. Detector: none."
+    )
+    onnx: FileFact
+    weights: FileFact
+    opset: int = Field(ge=17, description="Below 17 LayerNorm is not one operator.")
+    inputs: tuple[TensorFact, ...] = Field(min_length=1)
+    outputs: tuple[TensorFact, ...] = Field(min_length=1)
+    preprocessing: Preprocessing
+    labels: tuple[str, ...] = Field(min_length=1, description="In class order.")
+    architecture: dict[str, Any] | None = Field(
+        None, description="Classifier: the fields of export.classifier_model.Architecture."
+    )
+    operators: dict[str, int] = Field(description="ONNX operators and how often each occurs.")
+    parity: tuple[ParityFact, ...] = Field(min_length=1)
+    versions: dict[str, str] = Field(description="The libraries that made the file.")
+    licence_notes: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _fits_its_kind(self) -> Self:
+        if (self.kind == "classifier") != (self.mode is not None):
+            raise ValueError(f"mode: {self.mode} with kind {self.kind}, want one for a classifier")
+        if len(set(self.labels)) != len(self.labels):
+            raise ValueError(f"labels: {list(self.labels)}, want each label once")
+        return self
+
+    @property
+    def network_wh_px(self) -> tuple[int, int]:
+        """Width and height of the image input, which is NCHW."""
+        height, width = self.inputs[0].shape[-2:]
+        if isinstance(height, str) or isinstance(width, str):
+            raise ModelError(
+                f"{self.onnx.file}: input {self.inputs[0].name} is {width} x {height}, want fixed "
+                f"numbers; export it again"
+            )
+        return width, height
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read and check a manifest file.
+
+        Raises:
+            ModelError: the file is missing, is not JSON, or says something that it must not.
+        """
+        try:
+            return cls.model_validate(_json_object(path))
+        except ValidationError as error:
+            complaints = []
+            for fault in error.errors():
+                key = ".".join(map(str, fault["loc"])) or "manifest"
+                complaints.append(f"{path}: {key}: {fault['msg'].removeprefix('Value error, ')}")
+            raise ModelError("\n".join(complaints)) from error
+
+
+def manifest_of(onnx: Path) -> Path:
+    """Where the manifest of an ONNX file is."""
+    return onnx.with_name(onnx.name + SUFFIX)
+
+
+def sha256_of(path: Path) -> str:
+    """Digest of a file as 64 hex digits, read in pieces."""
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        while piece := stream.read(1 << 20):
+            digest.update(piece)
+    return digest.hexdigest()
+
+
+def load_verified(onnx: Path) -> Manifest:
+    """The manifest of an ONNX file, after its digest was compared with the file's.
+
+    Raises:
+        ModelError: the ONNX or its manifest is missing or unreadable, or they do not belong
+            together.
+    """
+    if not onnx.is_file():
+        raise ModelError(f"{onnx}: no such file, want an ONNX model; export it or fix the path")
+    manifest = Manifest.load(manifest_of(onnx))
+    digest = sha256_of(onnx)
+    if digest != manifest.onnx.sha256:
+        raise ModelError(
+            f"{onnx}: sha256 {digest[:12]}..., want {manifest.onnx.sha256[:12]}... as in "
+            f"{manifest_of(onnx).name}: the file was changed after its export; export it again"
+        )
+    return manifest
+
+
+def onnx_of_engine(engine: Path) -> Path:
+    """The ONNX that an engine was, or will be, built from; the engine itself may be absent.
+
+    An engine's own manifest (`<engine>.manifest.json`, key `onnx`, a path relative to it)
+    decides; without one the engine must have the name that nvinfer gives.
+
+    Raises:
+        ModelError: neither leads to an ONNX whose manifest carries its digest.
+    """
+    own = engine.with_name(engine.name + SUFFIX)
+    if own.exists():
+        named = _json_object(own).get("onnx")
+        if not isinstance(named, str) or not named:
+            raise ModelError(
+                f"{own}: onnx: {named!r}, want the path of the ONNX relative to this file; "
+                f"write it, or remove this file to go by the engine's name"
+            )
+        onnx = own.parent / named
+    else:
+        match = _ENGINE_NAME.fullmatch(engine.name)
+        if match is None:
+            raise ModelError(
+                f"{engine}: the name does not say its ONNX, want NAME.onnx_b1_gpu0_fp16.engine "
+                f"or the like, as nvinfer names engines; rename it, or write {own.name} with the "
+                f"key onnx"
+            )
+        onnx = engine.with_name(match["onnx"])
+    load_verified(onnx)
+    return onnx
+
+
+def _json_object(path: Path) -> dict[str, Any]:
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ModelError(
+            f"{path}: no such file, want the manifest that `ropewatch export` writes beside a "
+            f"model; export the model again"
+        ) from None
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{path}: {error}, want a readable JSON file; write it again") from error
+    if not isinstance(value, dict):
+        raise ModelError(f"{path}: {type(value).__name__}, want a JSON object; write it again")
+    return value
