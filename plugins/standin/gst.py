@@ -1,0 +1,30 @@
+"""The only door to gi in the stand-ins: versions are pinned here, nothing is initialised here."""
+
+import ctypes
+
+import gi
+
+gi.require_version("Gst", "1.0")
+gi.require_version("GstBase", "1.0")
+gi.require_version("GstVideo", "1.0")
+
+from gi.repository import (  # noqa: E402  the versions come first
+    GLib,
+    GObject,
+    Gst,
+    GstBase,
+    GstVideo,
+)
+
+__all__ = ["GLib", "GObject", "Gst", "GstBase", "GstVideo", "c_gobject", "c_gst", "init"]
+
+# CDLL lets go of the GIL, which a call that may block or take another thread's lock needs.
+# Calls that only read memory go through PyDLL: giving the GIL away costs more than they do.
+c_gst = ctypes.CDLL("libgstreamer-1.0.so.0")
+c_gobject = ctypes.CDLL("libgobject-2.0.so.0")
+
+
+def init() -> None:
+    """Initialise GStreamer once; modules that define elements need it before they are imported."""
+    if not Gst.is_initialized():
+        Gst.init(None)

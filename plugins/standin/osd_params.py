@@ -1,0 +1,147 @@
+"""What nvdsosd draws: NvOSD_* as pyds shows them."""
+
+from enum import IntEnum
+from typing import Any
+
+from plugins.standin.structs import (
+    Copied,
+    CString,
+    Float32,
+    Float64,
+    Int,
+    Nested,
+    Struct,
+    uint,
+)
+
+
+class NvOSD_ColorParams(Struct):  # noqa: N801  NVIDIA's name
+    """A colour, each part from 0 to 1."""
+
+    __slots__ = ()
+    red = Float64()
+    green = Float64()
+    blue = Float64()
+    alpha = Float64()
+
+    def set(self, red: float, green: float, blue: float, alpha: float) -> None:
+        """Set the four parts."""
+        self.red, self.green, self.blue, self.alpha = red, green, blue, alpha
+
+
+class NvOSD_FontParams(Struct):  # noqa: N801  NVIDIA's name
+    """A font; font_size is in points."""
+
+    __slots__ = ()
+    font_name = CString()
+    font_size = uint()
+    font_color = Nested(NvOSD_ColorParams)
+
+
+class NvOSD_RectParams(Struct):  # noqa: N801  NVIDIA's name
+    """A box in pixels, and how it is drawn."""
+
+    __slots__ = ()
+    left = Float32()
+    top = Float32()
+    width = Float32()
+    height = Float32()
+    border_width = uint()
+    border_color = Nested(NvOSD_ColorParams)
+    has_bg_color = uint()
+    reserved = uint()
+    bg_color = Nested(NvOSD_ColorParams)
+    has_color_info = Int()
+    color_id = Int()
+
+
+class NvOSD_TextParams(Struct):  # noqa: N801  NVIDIA's name
+    """A text; the offsets are pixels from the frame's left and top."""
+
+    __slots__ = ()
+    display_text = CString()
+    x_offset = uint()
+    y_offset = uint()
+    font_params = Nested(NvOSD_FontParams)
+    set_bg_clr = Int()
+    text_bg_clr = Nested(NvOSD_ColorParams)
+
+    def stand_in_text(self) -> str | None:
+        """Read the text itself, for the stand-in elements; pyds gives the address only."""
+        return type(self).display_text.text(self)  # type: ignore[no-any-return]
+
+
+class NvOSD_MaskParams(Struct):  # noqa: N801  NVIDIA's name
+    """An instance mask: data is None or (height, width) float32."""
+
+    __slots__ = ()
+    data: Copied[Any] = Copied(None)
+    size = uint()
+    threshold = Float32()
+    width = uint()
+    height = uint()
+
+    def get_mask_array(self) -> Any:
+        """Return the mask, (height, width) float32."""
+        return self.data
+
+    def alloc_mask_array(self) -> Any:
+        """Make room for width x height values and return it, (height * width) float32."""
+        import numpy as np  # noqa: PLC0415  only masks need it here
+
+        self.data = np.zeros((self.height, self.width), np.float32)
+        self.size = self.data.nbytes
+        return self.data.reshape(-1)
+
+
+class NvOSD_LineParams(Struct):  # noqa: N801  NVIDIA's name
+    """A line from 1 to 2, pixels."""
+
+    __slots__ = ()
+    x1 = uint()
+    y1 = uint()
+    x2 = uint()
+    y2 = uint()
+    line_width = uint()
+    line_color = Nested(NvOSD_ColorParams)
+
+
+class NvOSD_Arrow_Head_Direction(IntEnum):  # noqa: N801  NVIDIA's name
+    """Which end of an arrow has the head."""
+
+    START_HEAD = 0
+    END_HEAD = 1
+    BOTH_HEAD = 2
+
+
+class NvOSD_ArrowParams(Struct):  # noqa: N801  NVIDIA's name
+    """An arrow from 1 to 2, pixels."""
+
+    __slots__ = ()
+    x1 = uint()
+    y1 = uint()
+    x2 = uint()
+    y2 = uint()
+    arrow_width = uint()
+    arrow_head = Int()
+    arrow_color = Nested(NvOSD_ColorParams)
+
+
+class NvOSD_CircleParams(Struct):  # noqa: N801  NVIDIA's name
+    """A circle about (xc, yc), pixels."""
+
+    __slots__ = ()
+    xc = uint()
+    yc = uint()
+    radius = uint()
+    circle_color = Nested(NvOSD_ColorParams)
+    has_bg_color = uint()
+    bg_color = Nested(NvOSD_ColorParams)
+
+
+class NvOSD_Mode(IntEnum):  # noqa: N801  NVIDIA's name
+    """nvdsosd's process-mode."""
+
+    MODE_CPU = 0
+    MODE_GPU = 1
+    MODE_NONE = 2
