@@ -1,0 +1,73 @@
+"""The muxer's custom events: a source came, ended, was reset or went.
+
+PAD_ADDED and PAD_DELETED of one source share a sticky slot, so that an element which is linked
+late learns what holds now. STREAM_EOS and STREAM_RESET pass once, in order with the batches.
+"""
+
+from plugins.standin.gst import Gst
+
+PAD_ADDED = "pad-added"
+PAD_DELETED = "pad-deleted"
+STREAM_EOS = "stream-eos"
+STREAM_RESET = "stream-reset"
+INTERVAL_UPDATE = "infer-interval-update"
+
+_PREFIX = "ropewatch-standin-source-"
+
+
+def make_pad_added(pad_index: int) -> Gst.Event:
+    """Say that a source was added; downstream makes its per-source state."""
+    return _make(PAD_ADDED, pad_index, sticky=True)
+
+
+def make_pad_deleted(pad_index: int) -> Gst.Event:
+    """Say that a source was removed; downstream drops its per-source state."""
+    return _make(PAD_DELETED, pad_index, sticky=True)
+
+
+def make_stream_eos(pad_index: int) -> Gst.Event:
+    """Say that a source has ended; others go on."""
+    return _make(STREAM_EOS, pad_index)
+
+
+def make_stream_reset(pad_index: int) -> Gst.Event:
+    """Say that a source's time starts anew."""
+    return _make(STREAM_RESET, pad_index)
+
+
+def make_interval_update(pad_index: int, interval: int) -> Gst.Event:
+    """Ask nvinfer to skip `interval` batches between two inferences."""
+    return _make(INTERVAL_UPDATE, pad_index, interval=interval)
+
+
+def parse(event: Gst.Event) -> tuple[str, int] | None:
+    """Return (kind, pad index) of one of our events, None of any other."""
+    if event.type not in (
+        Gst.EventType.CUSTOM_DOWNSTREAM,
+        Gst.EventType.CUSTOM_DOWNSTREAM_STICKY,
+    ):
+        return None
+    structure = event.get_structure()
+    if structure is None or not structure.get_name().startswith(_PREFIX):
+        return None
+    return structure.get_string("kind"), structure.get_int("pad-index").value
+
+
+def parse_interval(event: Gst.Event) -> int | None:
+    """Return the interval of an interval update, None of any other event."""
+    parsed = parse(event)
+    if parsed is None or parsed[0] != INTERVAL_UPDATE:
+        return None
+    return int(event.get_structure().get_int("interval").value)
+
+
+def _make(kind: str, pad_index: int, *, sticky: bool = False, **values: int) -> Gst.Event:
+    structure = Gst.Structure.new_empty(f"{_PREFIX}{pad_index}")
+    structure.set_value("kind", kind)
+    structure.set_value("pad-index", pad_index)
+    for name, value in values.items():
+        structure.set_value(name, value)
+    event_type = (
+        Gst.EventType.CUSTOM_DOWNSTREAM_STICKY if sticky else Gst.EventType.CUSTOM_DOWNSTREAM
+    )
+    return Gst.Event.new_custom(event_type, structure)
