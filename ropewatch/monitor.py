@@ -1,0 +1,239 @@
+"""One source from observations to verdicts and incident events; no clock, no threads."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from ropewatch.boxes import ltwh_to_xyxy
+from ropewatch.decision import NS_PER_S, RopeState, Rule, to_ns
+from ropewatch.incidents import EndReason, IncidentEvent, Phase
+from ropewatch.observations import FrameObservation, PersonObservation
+from ropewatch.people import Incident, People, Person
+from ropewatch.settings import SiteSettings
+from ropewatch.smoothing import make_smoother
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What is known about one person of one frame.
+
+    Attributes:
+        person: number of the person, the same through changes of the track id.
+        object_id: the tracker's id in this frame, None when untracked.
+        state: safe, unsafe or unknown.
+        score: the raw score when this frame brought evidence, else None.
+        smoothed: newest smoothed score; None when it is too old to stand, or never was.
+        incident_id: of the open incident, None without one.
+        evidence_age_s: age of the newest evidence, None without any.
+    """
+
+    person: int
+    object_id: int | None
+    state: RopeState
+    score: float | None
+    smoothed: float | None
+    incident_id: str | None
+    evidence_age_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class FrameResult:
+    """Verdicts aligned with the frame's persons, and what happened to incidents."""
+
+    verdicts: tuple[Verdict, ...]
+    events: tuple[IncidentEvent, ...]
+
+
+class SourceMonitor:
+    """Follows the people of one source.
+
+    Time is the source's stream time. When it goes backward (a looped file, a camera that
+    reconnected) smoothing starts afresh, and the monitor's own time stands still for that
+    frame: people, their evidence and open incidents go on. When it leaps forward, the time
+    has passed: old scores leave the smoother by themselves, evidence ages, absent people
+    leave.
+    """
+
+    def __init__(self, source_id: str, settings: SiteSettings, new_id: Callable[[], str]) -> None:
+        """Start without people.
+
+        Args:
+            source_id: the site's name of the camera; frames of another are refused.
+            settings: the site.
+            new_id: makes an incident id that was never used before, such as a ULID.
+        """
+        self._source_id = source_id
+        self._settings = settings
+        self._new_id = new_id
+        self._smoother = make_smoother(settings.smoothing)
+        rule = Rule.of(settings.decision, settings.classifier.alert_when)
+        self._people = People(rule, to_ns(settings.decision.gone_after_s))
+        self._update_every_ns = to_ns(settings.decision.update_every_s)
+        self._now_ns = 0
+        self._pts_ns: int | None = None
+        self._frame_wh_px = (settings.muxer.width_px, settings.muxer.height_px)
+
+    @property
+    def open_incidents(self) -> tuple[str, ...]:
+        """Ids of the open incidents, oldest person first."""
+        return tuple(p.incident.incident_id for p in self._people if p.incident is not None)
+
+    def update(self, frame: FrameObservation) -> FrameResult:
+        """Take one frame.
+
+        Evidence is a score of this very frame, finite, of a crop whose sides are at least
+        `min_crop_px`. Nothing else enters the smoother, and without it a verdict ages into
+        unknown.
+
+        Raises:
+            ValueError: the frame is of another source.
+        """
+        if frame.source_id != self._source_id:
+            raise ValueError(f"source_id: {frame.source_id}, want {self._source_id}")
+        self._advance(frame.pts_ns)
+        self._frame_wh_px = frame.frame_wh_px
+        seen = self._people.find(frame.persons, self._now_ns)
+        events: list[IncidentEvent] = []
+        for person in self._people.remove_gone(seen, self._now_ns):
+            if person.incident is not None:
+                reason = EndReason.PERSON_GONE
+                events.append(self._end(person, person.incident, reason, frame.ntp_ns))
+        judged = self._judge(frame, seen)
+        for person in self._people:
+            events.extend(self._tell(person, frame.ntp_ns))
+        verdicts = tuple(
+            self._verdict(person, observation, judged=number in judged)
+            for number, (person, observation) in enumerate(zip(seen, frame.persons, strict=True))
+        )
+        return FrameResult(verdicts, tuple(events))
+
+    def close(self, reason: EndReason, pts_ns: int) -> tuple[IncidentEvent, ...]:
+        """End all open incidents and forget everybody; a second call ends nothing.
+
+        The monitor may be used again afterwards: a camera that comes back shows new people.
+        """
+        self._advance(pts_ns)
+        events = tuple(
+            self._end(person, person.incident, reason, None)
+            for person in self._people
+            if person.incident is not None
+        )
+        self._people.clear()
+        self._smoother.reset()
+        return events
+
+    def _advance(self, pts_ns: int) -> None:
+        if self._pts_ns is not None:
+            if pts_ns < self._pts_ns:
+                self._smoother.reset()
+            else:
+                self._now_ns += pts_ns - self._pts_ns
+        self._pts_ns = pts_ns
+
+    def _judge(self, frame: FrameObservation, seen: list[Person]) -> set[int]:
+        """Smooth the fresh scores and weigh them; returns the rows that had one."""
+        rows = [
+            (number, person, observation.score, observation)
+            for number, (person, observation) in enumerate(zip(seen, frame.persons, strict=True))
+            if observation.score is not None and self._is_evidence(observation)
+        ]
+        boxes = np.array([o.box_ltwh_px for *_, o in rows], dtype=np.float64).reshape(-1, 4)
+        smoothed = self._smoother.smooth(
+            ltwh_to_xyxy(boxes),
+            [score for _, _, score, _ in rows],
+            frame.pts_ns / NS_PER_S,
+            # The person, not the track: an id switch does not restart the evidence.
+            [None if o.object_id is None else person.number for _, person, _, o in rows],
+        )
+        for (_, person, score, _), value in zip(rows, smoothed.tolist(), strict=True):
+            person.decision.take(score, value, self._now_ns)
+        return {number for number, *_ in rows}
+
+    def _is_evidence(self, observation: PersonObservation) -> bool:
+        # A broken engine gives NaN, and NaN compares as the safe side of any threshold.
+        numbers = (*observation.box_ltwh_px, observation.score)
+        if not all(number is not None and math.isfinite(number) for number in numbers):
+            return False
+        crop = observation.crop_ltwh_px
+        return crop is None or min(crop[2:]) >= self._settings.decision.min_crop_px
+
+    def _tell(self, person: Person, ntp_ns: int | None) -> list[IncidentEvent]:
+        """Start, update or end the person's incident as its decision says."""
+        incident, decision, now_ns = person.incident, person.decision, self._now_ns
+        if incident is None:
+            if not decision.unsafe:
+                return []
+            person.incident = Incident(
+                self._new_id(), self._pts_ns or 0, now_ns, 0, now_ns, told_unknown=False
+            )
+            return [self._event(person, person.incident, Phase.START, ntp_ns)]
+        if not decision.unsafe:
+            return [self._end(person, incident, EndReason.ROPE_SEEN, ntp_ns)]
+        unknown = decision.state(now_ns) is RopeState.UNKNOWN
+        due = 0 < self._update_every_ns <= now_ns - incident.told_ns
+        if unknown == incident.told_unknown and not due:
+            return []
+        return [self._event(person, incident, Phase.UPDATE, ntp_ns)]
+
+    def _end(
+        self, person: Person, incident: Incident, reason: EndReason, ntp_ns: int | None
+    ) -> IncidentEvent:
+        event = self._event(person, incident, Phase.END, ntp_ns, reason)
+        person.incident = None
+        return event
+
+    def _event(
+        self,
+        person: Person,
+        incident: Incident,
+        phase: Phase,
+        ntp_ns: int | None,
+        reason: EndReason | None = None,
+    ) -> IncidentEvent:
+        decision, now_ns = person.decision, self._now_ns
+        state = decision.state(now_ns)
+        age_ns = decision.evidence_age_ns(now_ns)
+        # An incident rests on evidence, so there was some.
+        assert decision.score is not None
+        assert decision.smoothed is not None
+        assert age_ns is not None
+        incident.revision += 1
+        incident.told_ns, incident.told_unknown = now_ns, state is RopeState.UNKNOWN
+        return IncidentEvent(
+            phase=phase,
+            incident_id=incident.incident_id,
+            revision=incident.revision,
+            source_id=self._source_id,
+            person=person.number,
+            object_ids=tuple(person.object_ids),
+            pts_ns=self._pts_ns or 0,
+            ntp_ns=ntp_ns,
+            box_ltwh_px=person.box_ltwh_px,
+            frame_wh_px=self._frame_wh_px,
+            score=decision.score,
+            smoothed=decision.smoothed,
+            threshold=self._settings.decision.threshold,
+            alert_when=self._settings.classifier.alert_when,
+            score_label=self._settings.classifier.score_label,
+            state=state,
+            samples=decision.samples,
+            evidence_age_s=age_ns / NS_PER_S,
+            started_pts_ns=incident.started_pts_ns,
+            end_reason=reason,
+            duration_s=None if reason is None else (now_ns - incident.started_ns) / NS_PER_S,
+        )
+
+    def _verdict(self, person: Person, observation: PersonObservation, *, judged: bool) -> Verdict:
+        decision = person.decision
+        age_ns = decision.evidence_age_ns(self._now_ns)
+        return Verdict(
+            person=person.number,
+            object_id=observation.object_id,
+            state=decision.state(self._now_ns),
+            score=observation.score if judged else None,
+            smoothed=decision.smoothed if decision.is_fresh(self._now_ns) else None,
+            incident_id=None if person.incident is None else person.incident.incident_id,
+            evidence_age_s=None if age_ns is None else age_ns / NS_PER_S,
+        )

@@ -1,0 +1,179 @@
+"""Who is who from frame to frame, so that a changed track id does not restart the evidence.
+
+The rules, in this order; each observation and each person is used once:
+
+1. The same track id is the same person, unless the box jumped: its centre moved by more than
+   2 box sides plus 6 a second since it was last seen. Nobody runs or falls that fast, so the
+   tracker has reused the id.
+2. What is left (a new id, a jumped one, or none) may be a person who is not yet found in this
+   frame and was seen less than `gone_after_s` ago: pairs with IoU >= 0.3, best first.
+3. Then pairs whose centres are at most half a side plus one side a second of absence apart,
+   2 sides at most, and whose longer sides differ by a factor of 2 at most; nearest first.
+4. Anybody else is new.
+
+"Side" is the longer side of the larger box. Two people who cross keep their evidence while
+their ids persist, since rule 1 comes first.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from ropewatch.boxes import iou_matrix, ltwh_to_xyxy
+from ropewatch.decision import NS_PER_S, PersonDecision, Rule
+from ropewatch.observations import BoxLtwh, PersonObservation
+
+SAME_IOU = 0.3
+JUMP_SIDES, JUMP_SIDES_PER_S = 2.0, 6.0
+NEAR_SIDES, NEAR_SIDES_PER_S, NEAR_SIDES_MOST = 0.5, 1.0, 2.0
+SIZE_RATIO = 2.0
+
+
+@dataclass(slots=True)
+class Incident:
+    """An open incident of a person."""
+
+    incident_id: str
+    started_pts_ns: int
+    started_ns: int
+    revision: int
+    told_ns: int
+    told_unknown: bool
+
+
+@dataclass(slots=True)
+class Person:
+    """One person of one source; times are the monitor's, which never go backward."""
+
+    number: int
+    decision: PersonDecision
+    box_ltwh_px: BoxLtwh
+    seen_ns: int
+    object_id: int | None = None
+    object_ids: list[int] = field(default_factory=list)
+    incident: Incident | None = None
+
+    def see(self, observation: PersonObservation, now_ns: int) -> None:
+        """Remember where the person is and under which track id."""
+        self.seen_ns = now_ns
+        if all(map(math.isfinite, observation.box_ltwh_px)):
+            self.box_ltwh_px = observation.box_ltwh_px
+        if observation.object_id is not None:
+            self.object_id = observation.object_id
+            if observation.object_id not in self.object_ids:
+                self.object_ids.append(observation.object_id)
+
+
+class People:
+    """The people of one source who have not left."""
+
+    def __init__(self, rule: Rule, gone_after_ns: int) -> None:
+        self._rule = rule
+        self._gone_after_ns = gone_after_ns
+        self._people: dict[int, Person] = {}
+        self._last_number = 0
+
+    def __iter__(self) -> Iterator[Person]:
+        return iter(self._people.values())
+
+    def clear(self) -> None:
+        """Forget everybody; numbers go on."""
+        self._people = {}
+
+    def remove_gone(self, seen: Sequence[Person], now_ns: int) -> list[Person]:
+        """Forget and return those not in `seen` for `gone_after_s` or longer."""
+        here = {person.number for person in seen}
+        gone = [
+            person
+            for person in self
+            if person.number not in here and now_ns - person.seen_ns >= self._gone_after_ns
+        ]
+        for person in gone:
+            del self._people[person.number]
+        return gone
+
+    def find(self, observations: Sequence[PersonObservation], now_ns: int) -> list[Person]:
+        """Return the person of each observation, in order; strangers get the next number."""
+        found: dict[int, Person] = {}
+        holders = {p.object_id: p for p in self if p.object_id is not None}
+        for row, observation in enumerate(observations):
+            if observation.object_id is None:
+                continue
+            holder = holders.pop(observation.object_id, None)
+            if holder is None:
+                continue
+            if _jumped(holder, observation.box_ltwh_px, now_ns):
+                holder.object_id = None
+            else:
+                found[row] = holder
+        self._find_by_place(found, observations, now_ns)
+        for row, observation in enumerate(observations):
+            if row not in found:
+                found[row] = self._add(observation, now_ns)
+            found[row].see(observation, now_ns)
+        return [found[row] for row in range(len(observations))]
+
+    def _add(self, observation: PersonObservation, now_ns: int) -> Person:
+        self._last_number += 1
+        person = Person(
+            self._last_number, PersonDecision(self._rule), observation.box_ltwh_px, now_ns
+        )
+        self._people[person.number] = person
+        return person
+
+    def _find_by_place(
+        self, found: dict[int, Person], observations: Sequence[PersonObservation], now_ns: int
+    ) -> None:
+        """Rules 2 and 3; adds to `found`."""
+        here = {person.number for person in found.values()}
+        rows = [row for row in range(len(observations)) if row not in found]
+        missing = [
+            person
+            for person in self
+            if person.number not in here and now_ns - person.seen_ns < self._gone_after_ns
+        ]
+        if not rows or not missing:
+            return
+        ious = iou_matrix(
+            ltwh_to_xyxy([observations[row].box_ltwh_px for row in rows]),
+            ltwh_to_xyxy([person.box_ltwh_px for person in missing]),
+        ).tolist()
+        pairs: list[tuple[int, float, int, Person]] = []
+        for row, of_row in zip(rows, ious, strict=True):
+            for person, iou in zip(missing, of_row, strict=True):
+                if iou >= SAME_IOU:
+                    pairs.append((0, -iou, row, person))
+                    continue
+                sides = _sides_apart(person.box_ltwh_px, observations[row].box_ltwh_px)
+                if sides is not None and sides <= _near_sides(now_ns - person.seen_ns):
+                    pairs.append((1, sides, row, person))
+        taken = set(here)
+        for _, _, row, person in sorted(pairs, key=lambda pair: pair[:3]):
+            if row not in found and person.number not in taken:
+                found[row] = person
+                taken.add(person.number)
+
+
+def _near_sides(absent_ns: int) -> float:
+    return min(NEAR_SIDES + NEAR_SIDES_PER_S * absent_ns / NS_PER_S, NEAR_SIDES_MOST)
+
+
+def _jumped(person: Person, box_ltwh_px: BoxLtwh, now_ns: int) -> bool:
+    absent_s = (now_ns - person.seen_ns) / NS_PER_S
+    moved_px = _centre_distance_px(person.box_ltwh_px, box_ltwh_px)
+    side_px = max(*person.box_ltwh_px[2:], *box_ltwh_px[2:])
+    return moved_px > side_px * (JUMP_SIDES + JUMP_SIDES_PER_S * absent_s)
+
+
+def _sides_apart(a_ltwh_px: BoxLtwh, b_ltwh_px: BoxLtwh) -> float | None:
+    """Distance of the centres in longer sides of the larger; None if the sizes do not fit."""
+    small, large = sorted((max(a_ltwh_px[2:]), max(b_ltwh_px[2:])))
+    if small <= 0 or large > SIZE_RATIO * small:
+        return None
+    return _centre_distance_px(a_ltwh_px, b_ltwh_px) / large
+
+
+def _centre_distance_px(a_ltwh_px: BoxLtwh, b_ltwh_px: BoxLtwh) -> float:
+    x = a_ltwh_px[0] + a_ltwh_px[2] / 2 - b_ltwh_px[0] - b_ltwh_px[2] / 2
+    y = a_ltwh_px[1] + a_ltwh_px[3] / 2 - b_ltwh_px[1] - b_ltwh_px[3] / 2
+    return float((x * x + y * y) ** 0.5)

@@ -1,0 +1,424 @@
+"""A source from observations to incidents; the person stands at HERE unless said otherwise."""
+
+import math
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ropewatch.decision import RopeState
+from ropewatch.incidents import EndReason, IncidentEvent, Phase
+from ropewatch.monitor import SourceMonitor
+from ropewatch.observations import BoxLtwh, FrameObservation, PersonObservation
+from tests.core.builders import FRAME_WH_PX, HERE, IMMEDIATE, THERE, S, frame, new_ids, seen, site
+
+
+def _monitor(**decision: Any) -> SourceMonitor:
+    return SourceMonitor("cam1", site(**decision), new_ids())
+
+
+def _run(monitor: SourceMonitor, *frames: FrameObservation) -> list[IncidentEvent]:
+    return [event for each in frames for event in monitor.update(each).events]
+
+
+def _moved(dx_px: float, box: BoxLtwh = HERE) -> BoxLtwh:
+    return (box[0] + dx_px, *box[1:])
+
+
+def test_incident_starts_once_and_ends_with_rope_seen() -> None:
+    monitor = _monitor(open_after_s=0.2, close_after_s=0.4)
+
+    events = _run(
+        monitor,
+        *(frame(0.1 * n, [seen(0.9)]) for n in range(5)),
+        *(frame(0.1 * n, [seen(0.1)]) for n in range(5, 11)),
+    )
+
+    start, end = events
+    assert (start.phase, start.revision, start.pts_ns) == (Phase.START, 1, round(0.2 * S))
+    assert (end.phase, end.revision, end.end_reason) == (Phase.END, 2, EndReason.ROPE_SEEN)
+    assert end.incident_id == start.incident_id
+    assert (start.state, end.state) == (RopeState.UNSAFE, RopeState.SAFE)
+    assert end.duration_s == pytest.approx(0.7)
+    assert monitor.open_incidents == ()
+
+
+def test_start_carries_what_it_rests_on() -> None:
+    monitor = _monitor(threshold=0.461, open_after_s=0.1)
+
+    (start,) = _run(monitor, frame(0, [seen(0.8)]), frame(0.1, [seen(0.7)]))
+
+    assert start == IncidentEvent(
+        phase=Phase.START,
+        incident_id="incident-1",
+        revision=1,
+        source_id="cam1",
+        person=1,
+        object_ids=(7,),
+        pts_ns=round(0.1 * S),
+        ntp_ns=1_700_000_000 * S + round(0.1 * S),
+        box_ltwh_px=HERE,
+        frame_wh_px=FRAME_WH_PX,
+        score=0.7,
+        smoothed=0.7,
+        threshold=0.461,
+        alert_when=site().classifier.alert_when,
+        score_label="unclipped",
+        state=RopeState.UNSAFE,
+        samples=2,
+        evidence_age_s=0,
+        started_pts_ns=round(0.1 * S),
+    )
+
+
+def test_verdicts_are_aligned_with_the_persons() -> None:
+    monitor = _monitor(**IMMEDIATE)
+
+    result = monitor.update(
+        frame(0, [seen(0.1, object_id=4), seen(0.9, object_id=2, box=THERE), seen(object_id=9)])
+    )
+
+    assert [v.object_id for v in result.verdicts] == [4, 2, 9]
+    assert [v.person for v in result.verdicts] == [1, 2, 3]
+    assert [v.state.value for v in result.verdicts] == ["safe", "unsafe", "unknown"]
+    assert [v.incident_id for v in result.verdicts] == [None, "incident-1", None]
+    assert [v.evidence_age_s for v in result.verdicts] == [0, 0, None]
+
+
+def test_verdict_without_fresh_score_ages_into_unknown_and_does_not_close() -> None:
+    monitor = _monitor(open_after_s=0, close_after_s=0, max_evidence_age_s=1)
+    monitor.update(frame(0, [seen(0.9)]))
+
+    young = monitor.update(frame(1.0, [seen()]))
+    old = monitor.update(frame(1.04, [seen()]))
+    older = monitor.update(frame(2.5, [seen()]))
+    back = monitor.update(frame(2.54, [seen(0.8)]))
+
+    assert (young.verdicts[0].state, young.verdicts[0].smoothed) == (RopeState.UNSAFE, 0.9)
+    assert (old.verdicts[0].state, old.verdicts[0].smoothed) == (RopeState.UNKNOWN, None)
+    assert old.verdicts[0].evidence_age_s == pytest.approx(1.04)
+    assert [(e.phase, e.state) for e in old.events] == [(Phase.UPDATE, RopeState.UNKNOWN)]
+    assert older.events == ()
+    assert [(e.phase, e.state, e.revision) for e in back.events] == [
+        (Phase.UPDATE, RopeState.UNSAFE, 3)
+    ]
+
+
+def test_open_incident_is_told_again_every_so_often() -> None:
+    monitor = _monitor(open_after_s=0, update_every_s=1)
+
+    events = _run(monitor, *(frame(0.25 * n, [seen(0.9)]) for n in range(10)))
+
+    assert [(e.phase, e.pts_ns / S) for e in events] == [
+        (Phase.START, 0),
+        (Phase.UPDATE, 1),
+        (Phase.UPDATE, 2),
+    ]
+
+
+def test_no_regular_updates_when_update_every_is_zero() -> None:
+    monitor = _monitor(open_after_s=0, update_every_s=0)
+
+    assert len(_run(monitor, *(frame(0.5 * n, [seen(0.9)]) for n in range(200)))) == 1
+
+
+def test_person_not_seen_for_long_enough_is_gone() -> None:
+    monitor = _monitor(open_after_s=0, gone_after_s=3, max_evidence_age_s=10)
+    _run(monitor, frame(0, [seen(0.9)]))
+
+    assert _run(monitor, frame(1), frame(2.99)) == []
+    (end,) = _run(monitor, frame(3))
+
+    assert (end.end_reason, end.duration_s) == (EndReason.PERSON_GONE, 3)
+    assert _run(monitor, frame(10)) == []
+
+
+@pytest.mark.parametrize("reason", list(EndReason))
+def test_close_ends_each_open_incident_exactly_once(reason: EndReason) -> None:
+    monitor = _monitor(**IMMEDIATE)
+    _run(monitor, frame(0, [seen(0.9), seen(0.9, object_id=8, box=THERE), seen(0.1, 9)]))
+
+    events = monitor.close(reason, 2 * S)
+
+    assert [(e.incident_id, e.end_reason, e.duration_s) for e in events] == [
+        ("incident-1", reason, 2),
+        ("incident-2", reason, 2),
+    ]
+    assert monitor.close(reason, 3 * S) == ()
+    assert monitor.open_incidents == ()
+
+
+def test_monitor_can_be_used_after_close_with_new_people() -> None:
+    monitor = _monitor(**IMMEDIATE)
+    _run(monitor, frame(0, [seen(0.9)]))
+    monitor.close(EndReason.SOURCE_LOST, 0)
+
+    (start,) = _run(monitor, frame(1, [seen(0.9)]))
+
+    assert (start.phase, start.person, start.incident_id) == (Phase.START, 2, "incident-2")
+
+
+@pytest.mark.parametrize("new_id", [8, None])
+@pytest.mark.parametrize("dx_px", [0, 20, 100])
+def test_changed_track_id_does_not_restart_the_evidence(new_id: int | None, dx_px: float) -> None:
+    monitor = _monitor(open_after_s=1)
+    _run(monitor, frame(0, [seen(0.9)]), frame(0.5, [seen(0.9)]))
+
+    result = monitor.update(frame(1, [seen(0.9, object_id=new_id, box=_moved(dx_px))]))
+
+    assert [v.person for v in result.verdicts] == [1]
+    assert [e.phase for e in result.events] == [Phase.START]
+    assert result.events[0].object_ids == ((7,) if new_id is None else (7, new_id))
+
+
+def test_person_comes_back_under_a_new_id_after_a_short_occlusion() -> None:
+    monitor = _monitor(open_after_s=0)
+    _run(monitor, frame(0, [seen(0.9)]), frame(0.5), frame(1.0))
+
+    # Absent for 1.2 s: up to 0.5 + 1.2 sides of 120 px away.
+    result = monitor.update(frame(1.2, [seen(0.9, object_id=8, box=_moved(200))]))
+
+    assert result.verdicts[0].incident_id == "incident-1"
+
+
+def test_stranger_far_from_an_absent_person_gets_no_evidence_of_theirs() -> None:
+    monitor = _monitor(open_after_s=1)
+    _run(monitor, frame(0, [seen(0.9)]), frame(0.9, [seen(0.9)]))
+
+    result = monitor.update(frame(1, [seen(0.9, object_id=8, box=THERE)]))
+
+    assert result.verdicts[0].person == 2
+    assert result.events == ()
+
+
+def test_child_sized_box_beside_an_absent_person_is_a_stranger() -> None:
+    monitor = _monitor()
+    _run(monitor, frame(0, [seen(0.9)]))
+
+    result = monitor.update(frame(0.1, [seen(object_id=8, box=(110, 130, 20, 50))]))
+
+    assert result.verdicts[0].person == 2
+
+
+def test_two_people_who_cross_keep_their_evidence_while_their_ids_persist() -> None:
+    monitor = _monitor(open_after_s=0)
+    persons = []
+    for step in range(11):
+        left, right = _moved(10.0 * step), _moved(100 - 10.0 * step)
+        result = monitor.update(
+            frame(
+                0.1 * step, [seen(0.9, object_id=1, box=left), seen(0.1, object_id=2, box=right)]
+            )
+        )
+        persons.append([(v.person, v.state.value) for v in result.verdicts])
+
+    assert persons == [[(1, "unsafe"), (2, "safe")]] * 11
+
+
+def test_each_of_two_switched_ids_goes_to_the_nearest_person() -> None:
+    monitor = _monitor()
+    _run(monitor, frame(0, [seen(0.9, 1), seen(0.1, 2, _moved(60))]))
+
+    result = monitor.update(frame(0.1, [seen(0.1, 3, _moved(62)), seen(0.9, 4, _moved(2))]))
+
+    assert [v.person for v in result.verdicts] == [2, 1]
+
+
+def test_track_id_whose_box_jumped_absurdly_is_another_person() -> None:
+    monitor = _monitor(open_after_s=1)
+    _run(monitor, frame(0, [seen(0.9)]), frame(0.96, [seen(0.9)]))
+
+    # 700 px in 0.04 s; 2.24 sides of 120 px would be believed.
+    result = monitor.update(frame(1, [seen(0.9, box=THERE)]))
+
+    assert result.verdicts[0].person == 2
+    assert result.events == ()
+
+
+def test_changed_track_id_keeps_the_history_of_the_track_smoother() -> None:
+    monitor = _monitor(open_after_s=0, smoothing={"strategy": "track"})
+    for n in range(6):
+        monitor.update(frame(0.04 * n, [seen(0.1)]))
+
+    result = monitor.update(frame(0.24, [seen(0.9, object_id=8)]))
+
+    assert result.verdicts[0].smoothed == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize(
+    "observation",
+    [
+        pytest.param(seen(math.nan), id="nan-score"),
+        pytest.param(seen(0.1, box=(math.nan, 0, 10, 10)), id="nan-box"),
+        pytest.param(seen(0.1, crop=(0, 0, 64, 30)), id="low-crop"),
+        pytest.param(seen(0.1, crop=(0, 0, 31.9, 64)), id="narrow-crop"),
+        pytest.param(seen(None), id="cached-verdict"),
+    ],
+)
+def test_what_is_no_evidence_never_counts_as_rope_seen(observation: PersonObservation) -> None:
+    monitor = _monitor(open_after_s=0, close_after_s=0, min_crop_px=32)
+    _run(monitor, frame(0, [seen(0.9, crop=(0, 0, 32, 32))]))
+
+    events = _run(monitor, *(frame(0.1 * n, [observation]) for n in range(1, 40)))
+    verdict = monitor.update(frame(4, [observation])).verdicts[0]
+
+    assert [(e.phase, e.state) for e in events] == [(Phase.UPDATE, RopeState.UNKNOWN)]
+    assert (verdict.state, verdict.score) == (RopeState.UNKNOWN, None)
+    assert all(math.isfinite(number) for number in events[0].box_ltwh_px)
+
+
+def test_time_that_jumps_back_resets_smoothing_but_not_incidents() -> None:
+    monitor = _monitor(open_after_s=0, smoothing={})
+    _run(monitor, *(frame(100 + 0.04 * n, [seen(0.9)]) for n in range(10)))
+
+    result = monitor.update(frame(100.2, [seen(0.1)]))
+
+    assert result.verdicts[0].smoothed == 0.1
+    assert monitor.open_incidents == ("incident-1",)
+
+
+def test_durations_go_on_over_a_loop_of_the_file() -> None:
+    monitor = _monitor(open_after_s=0)
+    _run(monitor, frame(8, [seen(0.9)]), frame(9, [seen(0.9)]), frame(0, [seen(0.9)]))
+
+    (end,) = monitor.close(EndReason.STREAM_ENDED, 2 * S)
+
+    assert end.duration_s == 3
+
+
+def test_frame_of_another_source_is_refused() -> None:
+    monitor = SourceMonitor("cam2", site(), new_ids())
+
+    with pytest.raises(ValueError, match="source_id: cam1, want cam2"):
+        monitor.update(frame(0))
+
+
+probabilities = st.sampled_from([0.0, 0.2, 0.4, 0.5, 0.6, 0.9, 1.0])
+a_person = st.builds(
+    seen,
+    score=st.none() | probabilities,
+    object_id=st.sampled_from([None, 1, 2, 3]),
+    box=st.sampled_from([HERE, _moved(15), _moved(90), THERE]),
+)
+scenes = st.lists(
+    st.tuples(
+        st.sampled_from([0.0, 0.04, 0.1, 0.1, 0.3, 1.0, 1.5, 4.0, -2.0]),
+        st.lists(a_person, max_size=3),
+    ),
+    max_size=40,
+)
+decisions = st.fixed_dictionaries(
+    {
+        "open_after_s": st.sampled_from([0, 0.1, 0.5]),
+        "close_after_s": st.sampled_from([0, 0.2, 2.0]),
+        "gone_after_s": st.sampled_from([0, 0.5, 3.0]),
+        "update_every_s": st.sampled_from([0, 0.3, 30]),
+        "max_evidence_age_s": st.sampled_from([0.2, 1.0]),
+        "alert_when": st.sampled_from(["at_or_above", "below"]),
+        "smoothing": st.sampled_from([{}, {"strategy": "track"}, {"newest": 1}]),
+    }
+)
+
+
+def _frames(scene: list[tuple[float, list[PersonObservation]]]) -> list[FrameObservation]:
+    ts_s, frames = 10.0, []
+    for step_s, persons in scene:
+        ts_s += step_s
+        frames.append(frame(ts_s, persons))
+    return frames
+
+
+@given(scene=scenes, decision=decisions)
+@settings(deadline=None, max_examples=300)
+def test_each_start_has_exactly_one_end_and_revisions_count_up(
+    scene: list[tuple[float, list[PersonObservation]]], decision: dict[str, Any]
+) -> None:
+    monitor = _monitor(**decision)
+    frames = _frames(scene)
+
+    events = _run(monitor, *frames)
+    open_before_close = set(monitor.open_incidents)
+    events += monitor.close(EndReason.SHUTDOWN, 0)
+
+    ids = [e.incident_id for e in events if e.phase is Phase.START]
+    assert len(ids) == len(set(ids))
+    assert {e.incident_id for e in events} == set(ids)
+    for incident_id in ids:
+        life = [e for e in events if e.incident_id == incident_id]
+        assert [e.revision for e in life] == list(range(1, len(life) + 1))
+        assert [e.phase for e in life][1:] == [Phase.UPDATE] * (len(life) - 2) + [Phase.END]
+        assert (life[-1].end_reason is EndReason.SHUTDOWN) == (incident_id in open_before_close)
+        assert len({(e.person, e.started_pts_ns) for e in life}) == 1
+        assert life[-1].duration_s is not None
+        assert life[-1].duration_s >= 0
+
+
+@given(scene=scenes, decision=decisions)
+@settings(deadline=None, max_examples=300)
+def test_no_two_persons_of_a_frame_are_the_same_person(
+    scene: list[tuple[float, list[PersonObservation]]], decision: dict[str, Any]
+) -> None:
+    monitor = _monitor(**decision)
+
+    for each in _frames(scene):
+        persons = [verdict.person for verdict in monitor.update(each).verdicts]
+        assert len(persons) == len(each.persons)
+        assert len(set(persons)) == len(persons)
+
+
+steps = st.lists(
+    st.tuples(st.sampled_from([0.04, 0.1, 0.3, 0.9, 1.5]), st.none() | probabilities), max_size=60
+)
+
+
+@given(steps=steps, above=st.booleans())
+@settings(deadline=None, max_examples=300)
+def test_without_delays_and_hysteresis_the_decision_is_the_per_frame_alert(
+    steps: list[tuple[float, float | None]], above: bool
+) -> None:
+    alert_when = "at_or_above" if above else "below"
+    monitor = _monitor(**IMMEDIATE, alert_when=alert_when, smoothing={})
+
+    ts_s = 0.0
+    for step_s, score in steps:
+        ts_s += step_s
+        (verdict,) = monitor.update(frame(ts_s, [seen(score)])).verdicts
+        if score is None:
+            continue
+        assert verdict.smoothed is not None
+        alert = verdict.smoothed >= 0.5 if above else verdict.smoothed < 0.5
+        assert (verdict.incident_id is not None) == alert
+        assert verdict.state is (RopeState.UNSAFE if alert else RopeState.SAFE)
+
+
+@given(steps=steps, open_after_s=st.sampled_from([0.0, 0.1, 0.5, 1.0]))
+@settings(deadline=None, max_examples=300)
+def test_incident_opens_after_sustained_evidence_and_only_then(
+    steps: list[tuple[float, float | None]], open_after_s: float
+) -> None:
+    """Sustained: fresh alert-side scores, at most the evidence age (1 s) apart."""
+    monitor = _monitor(open_after_s=open_after_s, close_after_s=0, smoothing={})
+
+    ts_s = stretch_s = summed_s = 0.0
+    last_s: float | None = None
+    for step_s, score in steps:
+        ts_s += step_s
+        result = monitor.update(frame(ts_s, [seen(score)]))
+        (verdict,) = result.verdicts
+        if score is None:
+            assert not any(e.phase is Phase.START for e in result.events)
+            continue
+        assert verdict.smoothed is not None
+        if verdict.smoothed < 0.5:
+            last_s, stretch_s, summed_s = None, 0.0, 0.0
+            assert verdict.incident_id is None
+            continue
+        gap_s = 0.0 if last_s is None else ts_s - last_s
+        stretch_s = stretch_s + gap_s if gap_s < 1 - 1e-6 else 0.0
+        summed_s += gap_s if gap_s < 1 + 1e-6 else 0.0
+        last_s = ts_s
+        if stretch_s >= open_after_s + 1e-6:
+            assert verdict.incident_id is not None
+        if summed_s < open_after_s - 1e-6:
+            assert verdict.incident_id is None
