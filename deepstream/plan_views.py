@@ -5,7 +5,8 @@ import json
 from collections import defaultdict
 from typing import Final
 
-from deepstream.plan import ElementSpec, Plan
+from deepstream.plan import ElementSpec, Plan, PropertyValue
+from ropewatch.load import redact
 
 BOX_WIDTH_PX: Final = 210
 BOX_GAP_PX: Final = 26
@@ -30,7 +31,7 @@ def to_json(plan: Plan) -> str:
                 {
                     "name": element.name,
                     "factory": element.factory,
-                    "properties": element.properties,
+                    "properties": _shown(element),
                 }
                 for element in plan.elements
             ],
@@ -121,10 +122,18 @@ def _box(element: ElementSpec, probes: list[str], *, left: int, top: int, height
     return "\n".join([rect, *texts])
 
 
+def _shown(element: ElementSpec) -> dict[str, PropertyValue]:
+    """Return the properties without credentials."""
+    return {
+        key: redact(value) if isinstance(value, str) else value
+        for key, value in element.properties.items()
+    }
+
+
 def _property_lines(element: ElementSpec) -> list[str]:
     """Return `key=value` lines, long values shortened from the left: a path ends in its name."""
     lines = []
-    for key, value in element.properties.items():
+    for key, value in _shown(element).items():
         text = str(value).lower() if isinstance(value, bool) else str(value)
         if len(text) > MAX_VALUE_CHARS:
             text = "…" + text[-MAX_VALUE_CHARS:]

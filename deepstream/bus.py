@@ -1,0 +1,222 @@
+"""Runs a built graph until it ends, and says how it ended.
+
+A source that fails is taken out and the others go on; an error anywhere else ends the run.
+SIGINT and SIGTERM drain the graph, so that files are closed and incidents end.
+"""
+
+import contextlib
+import logging
+import signal
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from deepstream.graph import Graph
+from deepstream.gst import GLib, Gst
+
+log = logging.getLogger("ropewatch.bus")
+
+TICK_MS: Final = 1000
+DRAIN_TIMEOUT_S: Final = 8
+START_TIMEOUT_S: Final = 120  # an nvinfer on a Jetson deserialises its engine here
+
+
+@dataclass(slots=True)
+class Outcome:
+    """How the run ended.
+
+    Attributes:
+        stopped: by a signal.
+        fatal: the error that ended it, in words; None when it ended by itself.
+        failed_sources: what each lost source said, by position.
+        undrained: the graph did not finish within its time when asked to stop.
+    """
+
+    stopped: bool = False
+    fatal: str | None = None
+    failed_sources: dict[int, str] = field(default_factory=dict)
+    undrained: bool = False
+
+
+@dataclass(slots=True)
+class BusHandlers:
+    """What the application wants to know while the graph runs; all called on the main thread."""
+
+    on_tick: Callable[[], None]
+    on_source_failed: Callable[[int, str], None]
+    on_source_ended: Callable[[int], None]
+
+
+class GraphRunner:
+    """Drives one graph from NULL to its end.
+
+    Args:
+        graph: from `deepstream.graph.build_graph`.
+        source_names: element names of the sources, in pad order.
+        handlers: callbacks.
+    """
+
+    def __init__(self, graph: Graph, source_names: tuple[str, ...], handlers: BusHandlers) -> None:
+        self.outcome = Outcome()
+        self._graph = graph
+        self._source_names = source_names
+        self._handlers = handlers
+        self._loop = GLib.MainLoop()
+        self._draining: threading.Thread | None = None
+
+    def run(self) -> Outcome:
+        """Start everything, wait for the end, stop everything."""
+        bus = self._graph.pipeline.get_bus()
+        bus.add_signal_watch()
+        bus.connect("message", self._on_message)
+        timers = [GLib.timeout_add(TICK_MS, self._tick)]
+        timers += [
+            GLib.unix_signal_add(GLib.PRIORITY_HIGH, number, self.stop)
+            for number in (signal.SIGINT, signal.SIGTERM)
+        ]
+        try:
+            if self._start():
+                self._loop.run()
+        finally:
+            for timer in timers:
+                GLib.source_remove(timer)
+            self._shut_down()
+            bus.remove_signal_watch()
+        return self.outcome
+
+    def stop(self) -> bool:
+        """Drain the graph; a second call ends it at once."""
+        if self._draining is not None:
+            self.outcome.undrained = True
+            self._loop.quit()
+            return True
+        log.info("stopping, draining the graph")
+        self.outcome.stopped = True
+        self._draining = threading.Thread(target=self._drain, name="drain", daemon=True)
+        self._draining.start()
+        GLib.timeout_add_seconds(DRAIN_TIMEOUT_S, self._give_up)
+        return True
+
+    def _start(self) -> bool:
+        """Start the trunk, then each source by itself: one that cannot start stops no other."""
+        pipeline = self._graph.pipeline
+        sources = [self._graph.elements[name] for name in self._source_names]
+        for source in sources:
+            source.set_locked_state(True)
+        pipeline.set_state(Gst.State.PLAYING)
+        result, _state, _pending = pipeline.get_state(START_TIMEOUT_S * Gst.SECOND)
+        if result == Gst.StateChangeReturn.FAILURE:
+            self._take_start_error()
+            return False
+        for index, source in enumerate(sources):
+            # What gst_bin does for children that start with it.
+            source.set_clock(pipeline.get_clock())
+            source.set_base_time(pipeline.get_base_time())
+            source.set_locked_state(False)
+            if source.set_state(Gst.State.PLAYING) == Gst.StateChangeReturn.FAILURE:
+                self._lose_source(index, self._first_error(source) or "cannot be opened")
+        return True
+
+    def _take_start_error(self) -> None:
+        self.outcome.fatal = self._first_error(self._graph.pipeline) or "the graph does not start"
+
+    def _first_error(self, owner: Any) -> str | None:
+        """Take the first waiting error that `owner` or something inside it has posted."""
+        bus = self._graph.pipeline.get_bus()
+        held = []
+        found = None
+        while found is None and (message := bus.pop()) is not None:
+            if message.type == Gst.MessageType.ERROR and _is_inside(message.src, owner):
+                found = _error_text(message)
+            else:
+                held.append(message)
+        for message in held:
+            bus.post(message)
+        return found
+
+    def _on_message(self, _bus: Any, message: Any) -> None:
+        if message.type == Gst.MessageType.EOS:
+            self._loop.quit()
+        elif message.type == Gst.MessageType.ERROR:
+            self._on_error(message)
+        elif message.type == Gst.MessageType.WARNING:
+            warning, _debug = message.parse_warning()
+            log.warning(
+                "graph warning element=%s text=%s", message.src.get_name(), warning.message
+            )
+        elif message.type == Gst.MessageType.ELEMENT:
+            structure = message.get_structure()
+            if structure is not None and structure.get_name() == "stream-eos":
+                known, stream = structure.get_uint("stream-id")
+                if known and stream < len(self._source_names):
+                    self._handlers.on_source_ended(stream)
+
+    def _on_error(self, message: Any) -> None:
+        text = _error_text(message)
+        for index, name in enumerate(self._source_names):
+            if _is_inside(message.src, self._graph.elements[name]):
+                if self._draining is None:
+                    self._lose_source(index, text)
+                return
+        if self._draining is None:
+            self.outcome.fatal = text
+        self._loop.quit()
+
+    def _lose_source(self, index: int, text: str) -> None:
+        """Take a source out of the graph: the muxer goes on without it."""
+        if index in self.outcome.failed_sources:
+            return
+        self.outcome.failed_sources[index] = text
+        self._handlers.on_source_failed(index, text)
+        source = self._graph.elements[self._source_names[index]]
+        source.set_locked_state(True)
+        # Off the main thread: NULL waits for the source's own threads.
+        threading.Thread(
+            target=self._end_source, args=(index,), name=f"lose-{index}", daemon=True
+        ).start()
+
+    def _end_source(self, index: int) -> None:
+        self._graph.elements[self._source_names[index]].set_state(Gst.State.NULL)
+        self._graph.mux_pads[index].send_event(Gst.Event.new_eos())
+
+    def _drain(self) -> None:
+        for index in range(len(self._source_names)):
+            self._end_source(index)
+
+    def _give_up(self) -> bool:
+        self.outcome.undrained = True
+        log.warning("graph did not drain within its time timeout_s=%d", DRAIN_TIMEOUT_S)
+        self._loop.quit()
+        return False
+
+    def _tick(self) -> bool:
+        try:
+            self._handlers.on_tick()
+        except Exception:
+            # A timer callback that raises is removed by GLib without a word.
+            log.exception("health tick failed")
+        return True
+
+    def _shut_down(self) -> None:
+        for name in self._source_names:
+            with contextlib.suppress(KeyError):
+                self._graph.elements[name].set_state(Gst.State.NULL)
+        self._graph.pipeline.set_state(Gst.State.NULL)
+        self._graph.pipeline.get_state(5 * Gst.SECOND)
+
+
+def _is_inside(element: Any, owner: Any) -> bool:
+    while element is not None:
+        if element == owner:
+            return True
+        element = element.get_parent()
+    return False
+
+
+def _error_text(message: Any) -> str:
+    error, debug = message.parse_error()
+    # The debug text begins with the place in the C source; its last line is for people.
+    detail = debug.strip().splitlines()[-1].strip() if debug else ""
+    text = f"{message.src.get_name()}: {error.message}"
+    return f"{text} ({detail})" if detail and detail not in error.message else text

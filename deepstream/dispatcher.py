@@ -1,0 +1,113 @@
+"""The worker between streaming thread and disk or network: bounded, counted, never waited for."""
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from ropewatch.incidents import IncidentEvent
+from ropewatch.monitor import FrameResult
+from ropewatch.observations import FrameObservation
+
+log = logging.getLogger("ropewatch.dispatch")
+
+MAX_WAITING_FRAMES: Final = 4000
+
+
+class Handler(Protocol):
+    """Does something slow with decisions, on the worker's thread."""
+
+    def frame(self, frame: FrameObservation, result: FrameResult) -> None:
+        """Take one frame; its events come separately."""
+
+    def events(self, events: Sequence[IncidentEvent]) -> None:
+        """Take incident events, in order."""
+
+
+@dataclass(slots=True)
+class DispatchCounters:
+    """What the worker could not do; part of the box's status."""
+
+    dropped_frames: int = 0
+    failed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    frame: tuple[FrameObservation, FrameResult] | None
+    events: tuple[IncidentEvent, ...]
+
+
+class Dispatcher:
+    """Hands decisions to its handlers on one worker thread.
+
+    Frames beyond a bound are dropped and counted (they feed recordings and counts); events
+    never are.
+    """
+
+    def __init__(self, handlers: Sequence[Handler]) -> None:
+        self.counters = DispatchCounters()
+        self._handlers = tuple(handlers)
+        self._work: deque[_Work] = deque()
+        self._changed = threading.Condition()
+        self._stopping = False
+        self._thread = threading.Thread(target=self._run, name="dispatch", daemon=True)
+
+    def start(self) -> None:
+        """Start the worker."""
+        self._thread.start()
+
+    def offer_frame(self, frame: FrameObservation, result: FrameResult) -> None:
+        """Take one frame with its verdicts and events; never waits."""
+        with self._changed:
+            if len(self._work) < MAX_WAITING_FRAMES:
+                self._work.append(_Work((frame, result), tuple(result.events)))
+            else:
+                self.counters.dropped_frames += 1
+                if not result.events:
+                    return
+                self._work.append(_Work(None, tuple(result.events)))
+            self._changed.notify()
+
+    def offer_events(self, source_id: str, events: Iterable[IncidentEvent]) -> None:
+        """Take events that come without a frame; never waits."""
+        work = _Work(None, tuple(events))
+        if not work.events:
+            return
+        log.debug("events without a frame source=%s count=%d", source_id, len(work.events))
+        with self._changed:
+            self._work.append(work)
+            self._changed.notify()
+
+    def stop(self) -> None:
+        """Finish what waits, then end the worker."""
+        with self._changed:
+            self._stopping = True
+            self._changed.notify()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._work or self._stopping)
+                if not self._work:
+                    return
+                work = self._work.popleft()
+            for handler in self._handlers:
+                self._hand_over(handler, work)
+
+    def _hand_over(self, handler: Handler, work: _Work) -> None:
+        try:
+            # Events first: an alert does not wait for a count.
+            if work.events:
+                handler.events(work.events)
+            if work.frame is not None:
+                handler.frame(*work.frame)
+        except Exception:
+            # One handler's trouble (a full disk) must not keep alerts from the next.
+            self.counters.failed += 1
+            if self.counters.failed == 1:
+                log.exception("handler failed handler=%s", type(handler).__name__)

@@ -1,0 +1,99 @@
+"""The plan made real: a Gst.Pipeline with its links and probes."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from deepstream.gst import Gst
+from deepstream.plan import ElementSpec, LinkSpec, Plan
+from deepstream.probes.guard import GuardedProbe, Stage
+from ropewatch.errors import BackendError, SettingsError
+
+
+@dataclass(frozen=True, slots=True)
+class Graph:
+    """A built pipeline.
+
+    Attributes:
+        pipeline: the Gst.Pipeline, in state NULL.
+        elements: by name.
+        mux_pads: the muxer's sink pads, one for each source, in the site's order.
+        probes: by stage, for their counters.
+    """
+
+    pipeline: Any
+    elements: dict[str, Any]
+    mux_pads: tuple[Any, ...]
+    probes: dict[str, GuardedProbe]
+
+
+def build_graph(plan: Plan, stages: Mapping[str, Stage]) -> Graph:
+    """Make, link and probe every element of a plan; nothing starts.
+
+    Args:
+        plan: from `deepstream.plan.make_plan`.
+        stages: the work of each probe, by the stage's name in the plan.
+
+    Raises:
+        BackendError: an element cannot be made or linked on this machine.
+        SettingsError: an element does not take a property's value.
+    """
+    pipeline = Gst.Pipeline.new("ropewatch")
+    elements = {spec.name: _make(spec) for spec in plan.elements}
+    for element in elements.values():
+        pipeline.add(element)
+    mux_pads = tuple(pad for link in plan.links if (pad := _link(elements, link)) is not None)
+    probes = {}
+    for probe in plan.probes:
+        guarded = GuardedProbe(probe.stage, stages[probe.stage])
+        pad = elements[probe.element].get_static_pad(probe.pad)
+        pad.add_probe(Gst.PadProbeType.BUFFER, guarded)
+        probes[probe.stage] = guarded
+    return Graph(pipeline, elements, mux_pads, probes)
+
+
+def _make(spec: ElementSpec) -> Any:
+    element = Gst.ElementFactory.make(spec.factory, spec.name)
+    if element is None:
+        raise BackendError(
+            f"{spec.name}: no element {spec.factory} on this machine, want it installed; "
+            f"gst-inspect-1.0 {spec.factory} says what is wrong, scripts/setup installs GStreamer"
+        )
+    for key, value in spec.properties.items():
+        wanted = Gst.Caps.from_string(value) if key == "caps" else value
+        try:
+            element.set_property(key, wanted)
+        except (TypeError, ValueError, OverflowError) as error:
+            raise SettingsError(
+                f"{spec.name}: property {key}={value!r}: {error}, want what {spec.factory} takes; "
+                f"gst-inspect-1.0 {spec.factory} lists it"
+            ) from error
+    return element
+
+
+def _link(elements: Mapping[str, Any], link: LinkSpec) -> Any | None:
+    """Link two elements; return the muxer's pad where the upstream pad comes later."""
+    upstream, downstream = elements[link.upstream], elements[link.downstream]
+    if not link.upstream_is_dynamic:
+        if not upstream.link(downstream):
+            raise BackendError(
+                f"{link.upstream} -> {link.downstream}: the elements do not link, want caps in "
+                "common; GST_DEBUG=3 says which caps each side offers"
+            )
+        return None
+    # PyGObject before 3.46 knows only get_request_pad for this on GStreamer 1.18 and older.
+    request = getattr(downstream, "request_pad_simple", None) or downstream.get_request_pad
+    pad = request(link.downstream_pad)
+    if pad is None:
+        raise BackendError(f"{link.downstream}: no pad {link.downstream_pad}, want a muxer's pad")
+    upstream.connect("pad-added", _link_new_pad, pad)
+    return pad
+
+
+def _link_new_pad(_source: Any, new_pad: Any, mux_pad: Any) -> None:
+    """Link a source's video pad once it exists; audio pads are left alone."""
+    caps = new_pad.get_current_caps() or new_pad.query_caps(None)
+    name = caps.get_structure(0).get_name() if caps.get_size() else ""
+    if name.startswith("audio") or mux_pad.is_linked():
+        return
+    new_pad.link(mux_pad)

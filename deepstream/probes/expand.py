@@ -1,0 +1,57 @@
+"""Expand stage: the classifier sees more than the person's box."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from deepstream.meta import FrameMeta, MetaDoor
+from deepstream.probes.crops import ExpandedFrame, FramesInFlight
+from ropewatch.boxes import crop_boxes
+from ropewatch.observations import BoxLtwh
+from ropewatch.settings import ExpansionSettings
+
+
+@dataclass(slots=True)
+class ExpandStage:
+    """Operates: grows each person's box on the SGIE's sink pad.
+
+    nvinfer reads rect_params when it crops and never clips, so the crop geometry keeps every
+    box inside the frame (`ropewatch.boxes.crop_boxes`).
+
+    Attributes:
+        frame_wh_px: muxer output.
+        network_wh_px: the classifier's input, for the scaler's limits.
+        limit_scale: False where the nvinfer config scales on the GPU, which has no such limit.
+    """
+
+    door: MetaDoor
+    in_flight: FramesInFlight
+    expansion: ExpansionSettings
+    frame_wh_px: tuple[int, int]
+    network_wh_px: tuple[int, int]
+    limit_scale: bool = True
+
+    def __call__(self, buffer: Any) -> None:
+        """Expand the persons of every frame in the batch."""
+        for frame in self.door.frames(buffer):
+            self._expand(frame)
+
+    def _expand(self, frame: FrameMeta) -> None:
+        persons = list(self.door.persons(frame))
+        boxes = tuple(self.door.box(person) for person in persons)
+        crops = self._crops(boxes)
+        # Remembered before anything is changed: restore must find it whatever happens next.
+        self.in_flight.put(frame.key, ExpandedFrame(boxes, crops, frame.detector_ran))
+        for person, crop in zip(persons, crops, strict=True):
+            self.door.set_box(person, crop)
+
+    def _crops(self, boxes: tuple[BoxLtwh, ...]) -> tuple[BoxLtwh, ...]:
+        crops = crop_boxes(
+            np.array(boxes, np.float32).reshape(-1, 4),
+            expansion=self.expansion,
+            frame_wh_px=self.frame_wh_px,
+            network_wh_px=self.network_wh_px,
+            limit_scale=self.limit_scale,
+        )
+        return tuple((row[0], row[1], row[2], row[3]) for row in crops.tolist())

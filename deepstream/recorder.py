@@ -1,0 +1,51 @@
+"""Writes the recording: every observation and decision, for replay and reports."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TextIO
+
+from ropewatch.errors import SettingsError
+from ropewatch.incidents import IncidentEvent
+from ropewatch.monitor import FrameResult
+from ropewatch.observations import FrameObservation
+from ropewatch.recording import frame_line, incident_line
+
+
+class Recorder:
+    """Handler of the dispatcher: one JSON object a line."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file: TextIO | None = None
+
+    def open(self) -> None:
+        """Create the file.
+
+        Raises:
+            SettingsError: the path cannot be written.
+        """
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = self._path.open("w", encoding="utf-8")
+        except OSError as error:
+            raise SettingsError(
+                f"recording: {self._path}: {error.strerror}, want a file that can be written; "
+                "correct the path"
+            ) from None
+
+    def close(self) -> None:
+        """Close the file; what was handed over before is in it."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def frame(self, frame: FrameObservation, result: FrameResult) -> None:
+        """Write one frame."""
+        if self._file is not None:
+            self._file.write(frame_line(frame, result) + "\n")
+
+    def events(self, events: Sequence[IncidentEvent]) -> None:
+        """Write incident events, and make sure that they are on the way to the disk."""
+        if self._file is not None:
+            self._file.writelines(incident_line(event) + "\n" for event in events)
+            self._file.flush()

@@ -1,0 +1,134 @@
+"""The command line: `ropewatch COMMAND`. Each command imports what it needs when it runs.
+
+Exit codes: 0 done, 1 the job could not be done, 2 the command line is wrong, 3 the run ended
+but a source was lost or messages were left undelivered.
+"""
+
+import argparse
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from ropewatch.errors import RopewatchError
+
+
+def parser() -> argparse.ArgumentParser:
+    """Describe the command line; kept apart so that tests and docs can read it."""
+    root = argparse.ArgumentParser(prog="ropewatch", description="Watches safety ropes.")
+    root.add_argument("--verbose", action="store_true", help="log at debug level")
+    commands = root.add_subparsers(required=True, metavar="COMMAND")
+    _add_run(commands)
+    _add_graph(commands)
+    _add_listen(commands)
+    _add_export(commands)
+    return root
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    args = parser().parse_args(argv)
+    logging.basicConfig(
+        level=logging.DEBUG if args.verbose else logging.INFO,
+        format="%(asctime)s %(levelname)s %(name)s %(message)s",
+        stream=sys.stderr,
+    )
+    try:
+        return int(args.run(args))
+    except RopewatchError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # The reader of our output has gone, as with `| head`.
+        sys.stderr.close()
+        return 0
+
+
+def _site_arguments(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--site", type=Path, required=True, help="site file, YAML")
+    command.add_argument(
+        "--set",
+        dest="overrides",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="override a setting of the site file, for example mqtt.port=1884; may be repeated",
+    )
+
+
+def _add_run(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    command = commands.add_parser("run", help="watch the cameras of a site")
+    _site_arguments(command)
+    command.add_argument(
+        "--backend",
+        choices=["auto", "deepstream", "cpu"],
+        default="auto",
+        help="whose elements: NVIDIA's, our CPU stand-ins, or NVIDIA's where they exist (auto)",
+    )
+    command.set_defaults(run=_run)
+
+
+def _run(args: argparse.Namespace) -> int:
+    from deepstream.app import run_site  # noqa: PLC0415 - needs gi
+    from ropewatch.load import load_site  # noqa: PLC0415 - needs YAML and pydantic
+
+    site = load_site(args.site, overrides=args.overrides)
+    return run_site(site, backend=args.backend)
+
+
+def _add_graph(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    command = commands.add_parser("graph", help="show the graph of a site; starts nothing")
+    _site_arguments(command)
+    command.add_argument("--format", choices=["json", "dot", "svg"], default="json")
+    command.set_defaults(run=_graph)
+
+
+def _graph(args: argparse.Namespace) -> int:
+    from deepstream import plan, plan_views  # noqa: PLC0415
+    from ropewatch.load import load_site  # noqa: PLC0415 - needs YAML and pydantic
+
+    views = {"json": plan_views.to_json, "dot": plan_views.to_dot, "svg": plan_views.to_svg}
+    site = load_site(args.site, overrides=args.overrides)
+    print(views[args.format](plan.make_plan(site)))
+    return 0
+
+
+def _add_listen(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    command = commands.add_parser("listen", help="subscribe to incidents and print them")
+    command.add_argument("--host", default="127.0.0.1", help="broker; default: %(default)s")
+    command.add_argument("--port", type=int, default=1883, help="default: %(default)s")
+    command.add_argument("--username", help="user name at the broker")
+    command.add_argument("--password-env", help="environment variable that holds the password")
+    command.add_argument("--ca-file", type=Path, help="CA bundle; sets TLS")
+    command.add_argument("--site-name", default="+", help="one site; default: all")
+    command.add_argument("--box", default="+", help="one box; default: all")
+    command.add_argument("--json", action="store_true", help="one JSON object a line, as received")
+    command.add_argument("--count", type=int, help="end after this many messages")
+    command.add_argument("--timeout-s", type=float, help="end after this many seconds")
+    command.set_defaults(run=_listen)
+
+
+def _listen(args: argparse.Namespace) -> int:
+    from ropewatch.listen import listen  # noqa: PLC0415 - needs the MQTT library
+
+    return listen(args)
+
+
+def _add_export(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    command = commands.add_parser(
+        "export", help="PyTorch weights to ONNX (needs scripts/setup --export)", add_help=False
+    )
+    command.add_argument("rest", nargs=argparse.REMAINDER)
+    command.set_defaults(run=_export)
+
+
+def _export(args: argparse.Namespace) -> int:
+    from export.cli import main as export_main  # noqa: PLC0415 - needs torch
+
+    return export_main(args.rest)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

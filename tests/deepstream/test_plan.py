@@ -1,0 +1,160 @@
+import json
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import pytest
+
+from deepstream.plan import Plan, make_plan
+from deepstream.plan_views import to_dot, to_json, to_svg
+from ropewatch.settings import SiteSettings
+
+
+def site(sources: list[dict[str, object]], **sections: object) -> SiteSettings:
+    return SiteSettings.model_validate(
+        {
+            "site": "s",
+            "box": "b",
+            "sources": sources,
+            "detector": {"config_file": "/c/pgie.txt"},
+            "tracker": {"ll_config_file": "/c/iou.yml"},
+            "classifier": {
+                "config_file": "/c/sgie.txt",
+                "score_label": "unroped",
+                "alert_when": "at_or_above",
+            },
+            "decision": {"threshold": 0.5},
+            "mqtt": {"host": "broker"},
+            **sections,
+        }
+    )
+
+
+TWO_FILES = [{"id": "a", "uri": "/clips/a.mp4"}, {"id": "b", "uri": "file:///clips/b.mp4"}]
+
+
+def test_plan_muxes_every_source_at_its_own_pad() -> None:
+    plan = make_plan(site(TWO_FILES))
+
+    into_mux = [(link.upstream, link.downstream_pad) for link in plan.links[:2]]
+    assert into_mux == [("source-a", "sink_0"), ("source-b", "sink_1")]
+    assert plan.element("mux").properties["batch-size"] == 2
+    assert plan.element("pgie").properties["batch-size"] == 2
+
+
+def test_plan_never_waits_longer_than_a_frame_for_a_dead_camera() -> None:
+    plan = make_plan(site(TWO_FILES, muxer={"fps": 12.5}))
+
+    assert plan.element("mux").properties["batched-push-timeout"] == 80_000
+
+
+@pytest.mark.parametrize(
+    ("uri", "live"), [("rtsp://cam/1", True), ("RTSPS://cam/1", True), ("/clips/a.mp4", False)]
+)
+def test_plan_is_live_when_a_source_is(uri: str, live: bool) -> None:
+    plan = make_plan(site([{"id": "a", "uri": uri}]))
+
+    assert plan.element("mux").properties["live-source"] is live
+    assert ("rtsp-reconnect-interval" in plan.element("source-a").properties) is live
+
+
+def test_plan_turns_a_path_into_a_uri() -> None:
+    plan = make_plan(site([{"id": "a", "uri": "/clips/a b.mp4"}]))
+
+    assert plan.element("source-a").properties["uri"] == "file:///clips/a%20b.mp4"
+
+
+def test_plan_expands_before_the_classifier_and_restores_before_smoothing() -> None:
+    plan = make_plan(site(TWO_FILES))
+
+    probes = [(probe.stage, probe.element, probe.pad) for probe in plan.probes]
+    assert probes == [
+        ("expand", "sgie", "sink"),
+        ("restore", "sgie", "src"),
+        ("smooth", "sgie", "src"),
+    ]
+
+
+def test_plan_tracks_before_it_expands() -> None:
+    factories = [element.factory for element in make_plan(site(TWO_FILES)).elements]
+
+    assert factories.index("nvtracker") < len(factories) - 1 - factories[::-1].index("nvinfer")
+
+
+@pytest.mark.parametrize(
+    ("encoder", "factory"), [("hardware", "nvv4l2h264enc"), ("software", "x264enc")]
+)
+def test_plan_draws_behind_the_tiler(encoder: str, factory: str) -> None:
+    video = {"annotated_file": "/out/a.mp4", "encoder": encoder}
+
+    factories = [e.factory for e in make_plan(site(TWO_FILES, video=video)).elements]
+
+    assert factories.index("nvmultistreamtiler") < factories.index("nvdsosd")
+    assert factories.index("nvdsosd") < factories.index(factory) < factories.index("filesink")
+
+
+def test_plan_of_many_cameras_has_one_trunk() -> None:
+    plan = make_plan(site([{"id": f"c{n}", "uri": f"rtsp://c/{n}"} for n in range(16)]))
+
+    factories = [element.factory for element in plan.elements]
+    assert factories.count("nvurisrcbin") == 16
+    assert factories.count("nvinfer") == 2
+
+
+@pytest.fixture
+def plan() -> Plan:
+    return make_plan(site([{"id": "a", "uri": "rtsp://user:secret@cam/1"}, *TWO_FILES[1:]]))
+
+
+def test_json_view_holds_elements_links_and_probes(plan: Plan) -> None:
+    document = json.loads(to_json(plan))
+
+    assert set(document) == {"elements", "links", "probes"}
+    names = {element["name"] for element in document["elements"]}
+    assert all(end in names for link in document["links"] for end in link)
+
+
+@pytest.mark.parametrize("view", [to_json, to_dot, to_svg])
+def test_views_never_show_credentials(plan: Plan, view: object) -> None:
+    assert callable(view)
+
+    assert "secret" not in view(plan)
+
+
+def test_svg_view_is_well_formed(plan: Plan) -> None:
+    root = ET.fromstring(to_svg(plan))
+
+    texts = "".join(root.itertext())
+    assert "pgie (nvinfer)" in texts
+    assert "probe expand on sink" in texts
+
+
+def test_dot_view_names_every_link(plan: Plan) -> None:
+    dot = to_dot(plan)
+
+    assert all(f'"{link.upstream}" -> "{link.downstream}"' in dot for link in plan.links)
+
+
+def test_plan_lists_only_properties_that_deepstream_has() -> None:
+    # From gst-inspect-1.0 listings and DeepStream 9.1's sources, for the elements in the plan.
+    known = {
+        "nvurisrcbin": {
+            "uri", "source-id", "file-loop", "rtsp-reconnect-interval",
+            "init-rtsp-reconnect-interval", "latency", "select-rtp-protocol",
+        },
+        "nvstreammux": {"batch-size", "width", "height", "batched-push-timeout", "live-source"},
+        "nvinfer": {"config-file-path", "unique-id", "batch-size"},
+        "nvtracker": {
+            "ll-lib-file", "ll-config-file", "tracker-width", "tracker-height",
+            "display-tracking-id",
+        },
+        "nvmultistreamtiler": {"rows", "columns", "width", "height"},
+        "nvvideoconvert": set(),
+        "nvdsosd": {"process-mode"},
+        "nvv4l2h264enc": {"bitrate"},
+    }  # fmt: skip
+    video = {"annotated_file": Path("/out/a.mp4")}
+    plan = make_plan(site([{"id": "a", "uri": "rtsp://c/1"}, *TWO_FILES[1:]], video=video))
+
+    for element in plan.elements:
+        if element.factory in known:
+            assert set(element.properties) <= known[element.factory], element.name
