@@ -31,7 +31,7 @@ from deepstream.reporter import Reporter
 from deepstream.sources import explain_failure
 from ropewatch.errors import SettingsError
 from ropewatch.incidents import EndReason
-from ropewatch.labels import score_index
+from ropewatch.labels import check_score_label, read_classifier_labels
 from ropewatch.monitor import SourceMonitor
 from ropewatch.settings import SiteSettings
 
@@ -151,6 +151,12 @@ def _compose(site: SiteSettings, backend: Backend) -> App:
         },
     )
     return App(site, graph, smooth, dispatcher, publisher, reporter, recorder, health)
+
+
+def _score_index(site: SiteSettings, classifier: NvinferProperties) -> int:
+    """Return the position of the site's score_label in the classifier's output."""
+    file = classifier.path("labelfile-path")
+    return check_score_label(file, read_classifier_labels(file), site.classifier.score_label)
 
 
 def _expand_stage(

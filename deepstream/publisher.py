@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from paho.mqtt import client as mqtt
+from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
@@ -154,7 +155,7 @@ class Publisher:
 
     def _make_client(self, client_id: str, will: Message) -> mqtt.Client:
         client = mqtt.Client(
-            mqtt.CallbackAPIVersion.VERSION2, client_id=client_id, protocol=mqtt.MQTTv5
+            CallbackAPIVersion.VERSION2, client_id=client_id, protocol=mqtt.MQTTv5
         )
         client.max_inflight_messages_set(MAX_INFLIGHT)
         client.reconnect_delay_set(RECONNECT_MIN_S, RECONNECT_MAX_S)

@@ -11,7 +11,10 @@ class Clock:
 
 def health(clock: Clock, frames: list[int], **counters: int) -> Health:
     return Health(
-        cameras=(CameraHealth("a", started_s=clock.now_s), CameraHealth("b", started_s=clock.now_s)),
+        cameras=(
+            CameraHealth("a", started_s=clock.now_s),
+            CameraHealth("b", started_s=clock.now_s),
+        ),
         frames=lambda: frames,
         blind_after_s=5.0,
         clock=clock,

@@ -6,28 +6,7 @@ import pytest
 
 from deepstream.plan import Plan, make_plan
 from deepstream.plan_views import to_dot, to_json, to_svg
-from ropewatch.settings import SiteSettings
-
-
-def site(sources: list[dict[str, object]], **sections: object) -> SiteSettings:
-    return SiteSettings.model_validate(
-        {
-            "site": "s",
-            "box": "b",
-            "sources": sources,
-            "detector": {"config_file": "/c/pgie.txt"},
-            "tracker": {"ll_config_file": "/c/iou.yml"},
-            "classifier": {
-                "config_file": "/c/sgie.txt",
-                "score_label": "unroped",
-                "alert_when": "at_or_above",
-            },
-            "decision": {"threshold": 0.5},
-            "mqtt": {"host": "broker"},
-            **sections,
-        }
-    )
-
+from tests.sites import site
 
 TWO_FILES = [{"id": "a", "uri": "/clips/a.mp4"}, {"id": "b", "uri": "file:///clips/b.mp4"}]
 
