@@ -1,0 +1,225 @@
+"""The `ropewatch export ...` commands: command line only, the work is next door.
+
+torch is imported when a command runs, so that --help works without it.
+"""
+
+import argparse
+import json
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from ropewatch.errors import BackendError, ModelError
+from ropewatch.manifest import load_verified, manifest_of
+
+if TYPE_CHECKING:
+    from export.classifier_model import Architecture
+    from export.package import OnStage
+
+
+def add_export_commands(subparsers: Any) -> None:
+    """Add `export detector` and `export classifier`; each sets `run`, args to exit code.
+
+    Args:
+        subparsers: what `argparse.ArgumentParser.add_subparsers` returned.
+    """
+    export = subparsers.add_parser("export", help="turn PyTorch weights into ONNX and a manifest")
+    commands = export.add_subparsers(required=True, metavar="model")
+    _add_detector(commands)
+    _add_classifier(commands)
+
+
+def size_wh(text: str) -> tuple[int, int]:
+    """Read 640x384 as (640, 384)."""
+    match = re.fullmatch(r"([1-9]\d{0,4})x([1-9]\d{0,4})", text)
+    if match is None:
+        raise argparse.ArgumentTypeError(f"{text!r}, want WIDTHxHEIGHT in px, such as 640x384")
+    return int(match[1]), int(match[2])
+
+
+def batch_size(text: str) -> "str | int":
+    """Read dynamic, or a number from 1 to 1024 (nvinfer's own limit)."""
+    if text == "dynamic":
+        return text
+    if not text.isdecimal() or not 1 <= int(text) <= 1024:
+        raise argparse.ArgumentTypeError(f"{text!r}, want dynamic or a number from 1 to 1024")
+    return int(text)
+
+
+def names(text: str) -> tuple[str, ...]:
+    """Read a,b as ("a", "b"); empty names and repetitions are errors."""
+    parts = tuple(part.strip() for part in text.split(","))
+    if not all(parts) or len(set(parts)) != len(parts):
+        raise argparse.ArgumentTypeError(f"{text!r}, want names between commas, each once")
+    return parts
+
+
+def model_name(text: str) -> str:
+    """Read a file name without folder or suffix."""
+    if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", text) is None:
+        raise argparse.ArgumentTypeError(f"{text!r}, want letters, digits, dot, - and _")
+    return text
+
+
+def _add_common(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--weights", type=Path, required=True, help="PyTorch checkpoint")
+    command.add_argument("--output", type=Path, required=True, help="folder to write to")
+    command.add_argument(
+        "--name", type=model_name, help="of the model; default: the weights' name"
+    )
+    command.add_argument(
+        "--batch",
+        type=batch_size,
+        default="dynamic",
+        help="dynamic, or one size that the model then always takes; default: %(default)s",
+    )
+
+
+def _add_detector(commands: Any) -> None:
+    command = commands.add_parser(
+        "detector", help="YOLO11 to [batch, N, 6] rows: x1, y1, x2, y2, score, class"
+    )
+    _add_common(command)
+    command.add_argument(
+        "--size-wh",
+        type=size_wh,
+        default=(640, 384),
+        help="network width and height, px, multiples of 32; default: 640x384",
+    )
+    command.add_argument(
+        "--classes",
+        type=names,
+        default=("person",),
+        help="classes to keep, between commas; their order becomes the class ids; default: person",
+    )
+    command.add_argument(
+        "--trust-pickle",
+        action="store_true",
+        help="read the checkpoint although reading a pickle can run any program in it",
+    )
+    command.set_defaults(run=_run_detector)
+
+
+def _add_classifier(commands: Any) -> None:
+    command = commands.add_parser(
+        "classifier", help="rope classifier to probabilities, one person crop a row"
+    )
+    _add_common(command)
+    command.add_argument(
+        "--mode", choices=["crop"], default="crop", help="what a row is; default: %(default)s"
+    )
+    command.add_argument(
+        "--architecture",
+        type=Path,
+        help="JSON file with the fields of export.classifier_model.Architecture, for a checkpoint "
+        "that does not carry its own",
+    )
+    command.add_argument(
+        "--crop-wh", type=size_wh, help="network width and height, px; default: the architecture's"
+    )
+    command.add_argument(
+        "--labels", type=names, help="in class order; must agree with the architecture's"
+    )
+    command.set_defaults(run=_run_classifier)
+
+
+def _run_detector(args: argparse.Namespace) -> int:
+    _require_torch()
+    from export.detector import STAGES, export_detector  # noqa: PLC0415 (torch, see the module)
+
+    with _progress(STAGES) as on_stage:
+        written = export_detector(
+            args.weights,
+            size_wh=args.size_wh,
+            output_dir=args.output,
+            classes=args.classes,
+            batch=args.batch,
+            trust_pickle=args.trust_pickle,
+            name=args.name,
+            on_stage=on_stage,
+        )
+    _tell(written)
+    return 0
+
+
+def _run_classifier(args: argparse.Namespace) -> int:
+    _require_torch()
+    from export.classifier import STAGES, export_classifier  # noqa: PLC0415 (torch, as above)
+
+    with _progress(STAGES) as on_stage:
+        written = export_classifier(
+            args.weights,
+            output_dir=args.output,
+            architecture=_read_architecture(args.architecture),
+            crop_wh=args.crop_wh,
+            labels=args.labels,
+            mode=args.mode,
+            batch=args.batch,
+            name=args.name,
+            on_stage=on_stage,
+        )
+    _tell(written)
+    return 0
+
+
+def _require_torch() -> None:
+    try:
+        import onnxslim  # noqa: F401, PLC0415 (only to see that the extra is there)
+        import torch  # noqa: F401, PLC0415
+    except ImportError as error:
+        raise BackendError(
+            f"export: {error}, want the export extra; run scripts/setup --export"
+        ) from error
+
+
+def _read_architecture(path: Path | None) -> "Architecture | None":
+    from export.classifier_model import Architecture  # noqa: PLC0415 (torch, as above)
+
+    if path is None:
+        return None
+    try:
+        return Architecture.from_json(json.loads(path.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        raise ModelError(f"{path}: no such file, want an architecture in JSON") from None
+    except (OSError, TypeError, ValueError, AttributeError) as error:
+        raise ModelError(f"{path}: {error}; want the fields of Architecture in JSON") from error
+
+
+@contextmanager
+def _progress(stages: int) -> "Iterator[OnStage]":
+    """A bar on the error stream that moves on each time a stage begins."""
+    columns: Sequence[Any] = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        # Starting at -1 makes the first stage begin at 0 done.
+        task = bar.add_task("starting", total=stages - 1, completed=-1)
+        yield lambda stage: bar.update(task, description=stage, advance=1)
+
+
+def _tell(written: Path) -> None:
+    manifest = load_verified(written)
+    print(
+        f"wrote {written} ({manifest.onnx.size_bytes / 1e6:.1f} MB) and {manifest_of(written).name}"
+    )
+    for tensor in (*manifest.inputs, *manifest.outputs):
+        print(f"  {tensor.name}: {tensor.dtype} [{', '.join(map(str, tensor.shape))}]")
+    print(f"  labels: {', '.join(manifest.labels)}")
+    for quantity in dict.fromkeys(fact.quantity for fact in manifest.parity):
+        facts = [fact for fact in manifest.parity if fact.quantity == quantity]
+        worst = max(fact.max_abs_difference for fact in facts)
+        sizes = ", ".join(str(fact.batch) for fact in facts)
+        print(
+            f"  differs from PyTorch in {quantity}: at most {worst:.1e} of {facts[0].tolerance:g} "
+            f"allowed (batch {sizes})"
+        )
+    for note in manifest.licence_notes:
+        print(f"  licence: {note}")

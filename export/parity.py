@@ -1,0 +1,97 @@
+"""The exported graph in ONNX Runtime against numbers that PyTorch gave."""
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+import onnxruntime
+
+from export.to_onnx import Batch
+from ropewatch.errors import ModelError
+from ropewatch.manifest import ParityFact
+
+Floats = npt.NDArray[np.float32]
+# Seven is neither a power of two nor a traced size: a frozen batch does not survive it.
+BATCHES = (1, 2, 7)
+
+
+def batches_to_check(batch: Batch) -> tuple[int, ...]:
+    """Sizes that a graph of this batch must answer to."""
+    return BATCHES if batch == "dynamic" else (batch,)
+
+
+def sample_images(batch: int, *, size_wh: tuple[int, int]) -> npt.NDArray[np.uint8]:
+    """Pictures of blobs and noise, the same every time: (B, 3, H, W) uint8, RGB."""
+    width, height = size_wh
+    random = np.random.default_rng(batch)
+    coarse = random.integers(0, 256, (batch, 3, -(-height // 16), -(-width // 16)))
+    blobs = coarse.repeat(16, axis=2).repeat(16, axis=3)[:, :, :height, :width]
+    noise = random.integers(-40, 41, blobs.shape)
+    images: npt.NDArray[np.uint8] = np.clip(blobs + noise, 0, 255).astype(np.uint8)
+    return images
+
+
+def as_nvinfer(
+    images: npt.NDArray[np.uint8], *, net_scale_factor: float, offsets: tuple[float, float, float]
+) -> Floats:
+    """What nvinfer makes of 8-bit pixels: scale * (x - offset), (B, 3, H, W) float32."""
+    shift = np.array(offsets, np.float32).reshape(1, 3, 1, 1)
+    scaled: Floats = np.float32(net_scale_factor) * (images.astype(np.float32) - shift)
+    return scaled
+
+
+def run_onnx(graph: onnx.ModelProto, images: Floats) -> Floats:
+    """The graph's one output for a batch, on the CPU with two threads."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 2
+    session = onnxruntime.InferenceSession(
+        graph.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
+    output: Floats = session.run(None, {session.get_inputs()[0].name: images})[0]
+    return output
+
+
+def compare(
+    name: str,
+    *,
+    batch: int,
+    expected: Floats,
+    actual: Floats,
+    quantities: Mapping[str, tuple[Callable[[Floats], Floats], float]],
+) -> tuple[ParityFact, ...]:
+    """Largest differences, each against its tolerance.
+
+    Args:
+        name: of the model, for the message.
+        batch: rows in both arrays.
+        expected: PyTorch's answer.
+        actual: ONNX Runtime's.
+        quantities: for each name with unit, what part of an answer it is and its tolerance.
+
+    Raises:
+        ModelError: another shape, a number that is not finite, or a difference too large.
+    """
+    if expected.shape != actual.shape:
+        raise ModelError(
+            f"{name}: batch {batch} gives {actual.shape}, want {expected.shape} as PyTorch; "
+            f"the export is wrong, nothing was written"
+        )
+    facts = []
+    for quantity, (part, tolerance) in quantities.items():
+        difference = float(np.abs(part(expected) - part(actual)).max(initial=0))
+        # Not "greater than": a NaN must fail as well.
+        if not difference <= tolerance:
+            raise ModelError(
+                f"{name}: {quantity} differs from PyTorch by {difference:g} at batch {batch}, "
+                f"want at most {tolerance:g}; the export is wrong, nothing was written"
+            )
+        facts.append(
+            ParityFact(
+                quantity=quantity,
+                batch=batch,
+                max_abs_difference=difference,
+                tolerance=tolerance,
+            )
+        )
+    return tuple(facts)

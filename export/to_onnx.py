@@ -1,0 +1,93 @@
+"""A PyTorch module to a simplified ONNX graph, and the facts that a manifest wants of it."""
+
+import io
+import warnings
+from collections import Counter
+from importlib.metadata import version
+from typing import Literal
+
+import onnx
+import onnxslim
+import torch
+from torch import nn
+
+from ropewatch.errors import ModelError
+from ropewatch.manifest import TensorFact
+
+# The first opset in which LayerNorm is one operator, which keeps it fp32 in mixed precision.
+OPSET = 17
+LIBRARIES = ("torch", "onnx", "onnxslim", "onnxruntime")
+# "dynamic", or the one batch size that the graph then takes.
+Batch = Literal["dynamic"] | int
+
+_DTYPES = {
+    onnx.TensorProto.FLOAT: "float32",
+    onnx.TensorProto.FLOAT16: "float16",
+    onnx.TensorProto.INT64: "int64",
+    onnx.TensorProto.INT32: "int32",
+}
+
+
+def to_onnx(
+    module: nn.Module, example: torch.Tensor, *, input_name: str, output_name: str, batch: Batch
+) -> onnx.ModelProto:
+    """Trace, export and simplify a module with one input and one output.
+
+    Args:
+        module: in evaluation mode.
+        example: (B, 3, H, W) float32; height and width become fixed. With a fixed batch B is it.
+        input_name: name of the input in the graph.
+        output_name: name of the output in the graph.
+        batch: a fixed size, or dynamic.
+    """
+    axes = {name: {0: "batch"} for name in (input_name, output_name)}
+    stream = io.BytesIO()
+    with warnings.catch_warnings(), torch.no_grad():
+        # The TorchScript exporter warns that it is the old one and about every shape that it
+        # makes constant; both are wanted. The new exporter froze the batch (torch 2.12).
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            module,
+            (example,),
+            stream,
+            input_names=[input_name],
+            output_names=[output_name],
+            dynamic_axes=axes if batch == "dynamic" else None,
+            opset_version=OPSET,
+            do_constant_folding=True,
+            dynamo=False,
+        )
+    graph = onnxslim.slim(onnx.load_model_from_string(stream.getvalue()))
+    onnx.checker.check_model(graph, full_check=True)
+    return graph
+
+
+def operators_of(graph: onnx.ModelProto) -> dict[str, int]:
+    """How often each operator occurs, by name; another domain than ONNX's is an error."""
+    foreign = sorted(
+        {node.op_type for node in graph.graph.node if node.domain not in ("", "ai.onnx")}
+    )
+    if foreign:
+        raise ModelError(
+            f"exported graph: operators {foreign}, want ONNX's own; TensorRT has none of these"
+        )
+    return dict(sorted(Counter(node.op_type for node in graph.graph.node).items()))
+
+
+def tensors_of(values: "list[onnx.ValueInfoProto]") -> tuple[TensorFact, ...]:
+    """Name, dtype and shape of the graph's inputs or outputs."""
+    return tuple(
+        TensorFact.model_validate(
+            {
+                "name": value.name,
+                "dtype": _DTYPES[value.type.tensor_type.elem_type],
+                "shape": [d.dim_param or d.dim_value for d in value.type.tensor_type.shape.dim],
+            }
+        )
+        for value in values
+    )
+
+
+def library_versions(*more: str) -> dict[str, str]:
+    """The installed versions of what made the file, by package name."""
+    return {name: version(name) for name in (*LIBRARIES, *more)}
