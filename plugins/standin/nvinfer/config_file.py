@@ -1,0 +1,167 @@
+"""Reads nvinfer configuration files, ini and YAML, into typed values. Meaning is config.py's."""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from plugins.standin.gst import GLib
+from ropewatch.errors import ModelError
+from ropewatch.nvinfer_keys import (
+    CLASS_GROUP_PREFIX,
+    CLASS_KEYS,
+    PROPERTY_GROUP,
+    PROPERTY_KEYS,
+    Key,
+    Kind,
+    Value,
+)
+
+ALL_CLASSES = "all"
+Group = dict[str, Value]
+
+
+@dataclass(slots=True)
+class FileValues:
+    """What a file says: `[property]`, the class groups by their suffix, and what was unknown."""
+
+    path: Path
+    properties: Group = field(default_factory=dict)
+    classes: dict[str, Group] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+
+def read_config_file(path: Path) -> FileValues:
+    """Read a file; its suffix alone decides the format, as in nvinfer.
+
+    Raises:
+        ModelError: no such file, not of that format, no [property], or a value that nvinfer's
+            parser refuses.
+    """
+    if not path.is_file():
+        raise ModelError(f"{path}: no such file, want an nvinfer configuration; correct the path")
+    groups = _yaml_groups(path) if path.suffix in (".yml", ".yaml") else _ini_groups(path)
+    if PROPERTY_GROUP not in groups:
+        raise ModelError(
+            f"{path}: no group [{PROPERTY_GROUP}], want one in an nvinfer configuration; "
+            f"a file that ends in .yml or .yaml is read as YAML, any other as ini"
+        )
+    found = FileValues(path)
+    for name, raw in groups.items():
+        if name == PROPERTY_GROUP:
+            found.properties = _typed(found, name, raw, PROPERTY_KEYS)
+        elif name.startswith(CLASS_GROUP_PREFIX):
+            suffix = name[len(CLASS_GROUP_PREFIX) :]
+            found.classes[suffix] = _typed(found, name, raw, CLASS_KEYS)
+    return found
+
+
+def _typed(
+    found: FileValues,
+    group: str,
+    raw: dict[str, Callable[[Kind], Value]],
+    table: Mapping[str, Key],
+) -> Group:
+    values: Group = {}
+    yaml_file = found.path.suffix in (".yml", ".yaml")
+    for name, read in raw.items():
+        key = table.get(name)
+        if key is None or (yaml_file and key.ini_only):
+            found.notes.append(f"{found.path}: Unknown or legacy key '{name}' in group [{group}]")
+            continue
+        try:
+            value = read(key.kind)
+        except (ValueError, GLib.Error) as error:
+            said = error.message if isinstance(error, GLib.Error) else str(error)
+            raise ModelError(
+                f"{found.path}: [{group}] {name}: {said}, want {key.wanted}; correct the value"
+            ) from error
+        if not key.accepts(value):
+            shown = ";".join(map(str, value)) if isinstance(value, tuple) else value
+            raise ModelError(
+                f"{found.path}: [{group}] {name}: {shown}, want {key.wanted}; correct the value"
+            )
+        values[name] = value
+    return values
+
+
+def _ini_groups(path: Path) -> dict[str, dict[str, Callable[[Kind], Value]]]:
+    ini = GLib.KeyFile()
+    try:
+        ini.load_from_file(str(path), GLib.KeyFileFlags.NONE)
+    except GLib.Error as error:
+        raise ModelError(f"{path}: {error.message}, want an ini file; correct it") from error
+    groups = {}
+    for group in ini.get_groups()[0]:
+        keys = ini.get_keys(group)[0]
+        groups[group] = {key: _ini_reader(ini, group, key) for key in keys}
+    return groups
+
+
+def _ini_reader(ini: Any, group: str, key: str) -> Callable[[Kind], Value]:
+    readers: dict[Kind, Callable[[str, str], Any]] = {
+        Kind.BOOL: ini.get_boolean,
+        Kind.INT: ini.get_integer,
+        Kind.FLOAT: ini.get_double,
+        Kind.STRING: ini.get_string,
+        Kind.PATH: ini.get_string,
+        Kind.INTS: ini.get_integer_list,
+        Kind.FLOATS: ini.get_double_list,
+        Kind.STRINGS: ini.get_string_list,
+    }
+
+    def read(kind: Kind) -> Value:
+        value = readers[kind](group, key)
+        return tuple(value) if isinstance(value, list) else value
+
+    return read
+
+
+def _yaml_groups(path: Path) -> dict[str, dict[str, Callable[[Kind], Value]]]:
+    try:
+        # Every scalar stays a text, as yaml-cpp keeps it until nvinfer asks for a type.
+        document = yaml.load(path.read_text("utf-8"), Loader=yaml.BaseLoader)  # noqa: S506
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ModelError(f"{path}: {error}, want YAML; correct the file") from error
+    if not isinstance(document, dict):
+        raise ModelError(f"{path}: not a mapping, want the groups of an nvinfer configuration")
+    return {
+        str(group): {str(key): _yaml_reader(value) for key, value in entries.items()}
+        for group, entries in document.items()
+        if isinstance(entries, dict)
+    }
+
+
+def _yaml_reader(value: Any) -> Callable[[Kind], Value]:
+    def read(kind: Kind) -> Value:
+        if not isinstance(value, str):
+            raise ValueError(f"{value!r} is no scalar; nvinfer wants lists as one text, a;b;c")  # noqa: TRY004  a wrong value, like the others
+        return _from_text(value, kind)
+
+    return read
+
+
+def _from_text(text: str, kind: Kind) -> Value:
+    if kind in (Kind.STRING, Kind.PATH):
+        return text
+    if kind is Kind.BOOL:
+        return _leading_int(text) != 0
+    if kind is Kind.INT:
+        return _leading_int(text)
+    if kind is Kind.FLOAT:
+        return float(text)
+    parts = [part.strip() for part in text.split(";") if part.strip()]
+    if kind is Kind.INTS:
+        return tuple(map(_leading_int, parts))
+    return tuple(map(float, parts)) if kind is Kind.FLOATS else tuple(parts)
+
+
+def _leading_int(text: str) -> int:
+    # std::stoi: what follows the digits is not looked at, and "true" throws.
+    found = re.match(r"\s*([+-]?\d+)", text)
+    if found is None:
+        raise ValueError(f"{text!r} is no integer (the YAML parser knows 0 and 1, not true)")
+    return int(found[1])

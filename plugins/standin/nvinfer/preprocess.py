@@ -1,0 +1,255 @@
+"""From a rectangle of a frame to the network's input, with nvinfer's arithmetic.
+
+Exact here: which pixels are taken, where they land, padding, normalisation. Approximate: the
+sampling grid and the colour conversion, which NVIDIA does not document.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from plugins.standin.nvinfer.config import InferConfig
+from plugins.standin.surface import Surface
+from ropewatch.errors import ModelError
+
+Bytes = npt.NDArray[np.uint8]
+Floats = npt.NDArray[np.float32]
+
+RGB, BGR, GRAY = 0, 1, 2
+_VIC_MAX_SCALE = 16
+
+# 6 is the default and means nearest. Centre-aligned grids; 2 to 4 are what the GPU calls them.
+_FILTERS = {
+    0: cv2.INTER_NEAREST_EXACT,
+    1: cv2.INTER_LINEAR,
+    2: cv2.INTER_CUBIC,
+    3: cv2.INTER_AREA,
+    4: cv2.INTER_LANCZOS4,
+    5: cv2.INTER_NEAREST_EXACT,
+    6: cv2.INTER_NEAREST_EXACT,
+}
+
+
+class ConversionError(Exception):
+    """NvBufSurfTransform would fail on this crop, which stops a pipeline."""
+
+
+@dataclass(frozen=True, slots=True)
+class Crop:
+    """What is taken of a frame, in whole even pixels."""
+
+    left: int
+    top: int
+    width: int
+    height: int
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Where a crop lands in the network's input; ratios are destination / source pixels."""
+
+    width: int
+    height: int
+    offset_left: int
+    offset_top: int
+    ratio_x: float
+    ratio_y: float
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkInput:
+    """The network's input without the batch; `nhwc` tells the order of the memory."""
+
+    name: str
+    width: int
+    height: int
+    channels: int
+    nhwc: bool = False
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """The shape in the network's own order."""
+        if self.nhwc:
+            return (self.height, self.width, self.channels)
+        return (self.channels, self.height, self.width)
+
+
+def even_crop(left: float, top: float, width: float, height: float) -> Crop:
+    """Round a rectangle as nvinfer does: truncate, then left and top up, sides down to even.
+
+    Raises:
+        ConversionError: a coordinate is negative or no number, or a side rounds to nothing.
+    """
+    values = (left, top, width, height)
+    if not all(0 <= value < 2**31 for value in values):
+        # A negative float has no value as unsigned in C++: 0 on aarch64, huge on x86-64.
+        raise ConversionError(f"the box {left:g},{top:g} {width:g}x{height:g} has a negative part")
+    crop = Crop((int(left) + 1) & ~1, (int(top) + 1) & ~1, int(width) & ~1, int(height) & ~1)
+    if not crop.width or not crop.height:
+        raise ConversionError(f"the box {left:g},{top:g} {width:g}x{height:g} rounds to nothing")
+    return crop
+
+
+def place(
+    crop_wh: tuple[int, int], network_wh: tuple[int, int], *, keep_aspect: bool, symmetric: bool
+) -> Placement:
+    """Compute where a crop lands; whole pixels are floored as nvinfer floors them."""
+    source_w, source_h = crop_wh
+    network_w, network_h = network_wh
+    width, height = network_wh
+    left = top = 0
+    if keep_aspect:
+        fitted_h = network_w * source_h / source_w
+        if fitted_h <= network_h:
+            height = int(fitted_h)
+        else:
+            width = int(network_h * source_w / source_h)
+        if symmetric:
+            left, top = (network_w - width) // 2, (network_h - height) // 2
+    return Placement(width, height, left, top, width / source_w, height / source_h)
+
+
+def check_crop(crop: Crop, placed: Placement, frame_wh: tuple[int, int], *, vic: bool) -> None:
+    """Raise ConversionError where NvBufSurfTransform fails; nvinfer itself clips nothing."""
+    box = f"the crop {crop.left},{crop.top} {crop.width}x{crop.height}"
+    if crop.left + crop.width > frame_wh[0] or crop.top + crop.height > frame_wh[1]:
+        raise ConversionError(
+            f"{box} (rounded to even) leaves the {frame_wh[0]}x{frame_wh[1]} frame: "
+            f"NvBufSurfTransform error -3, want boxes inside the frame with even left and top"
+        )
+    if not placed.width or not placed.height:
+        raise ConversionError(f"{box} is too narrow to keep its aspect ratio in the network")
+    ratios = (placed.ratio_x, placed.ratio_y)
+    if vic and (max(ratios) > _VIC_MAX_SCALE or min(ratios) * _VIC_MAX_SCALE < 1):
+        raise ConversionError(
+            f"{box} becomes {placed.width}x{placed.height}, more than {_VIC_MAX_SCALE} times up "
+            f"or down: NvBufSurfTransform error -2 on a Jetson's VIC, want larger boxes "
+            f"(input-object-min-width and -height) or scaling-compute-hw=1"
+        )
+
+
+class Preprocessor:
+    """Fills network inputs; one per element, any thread."""
+
+    def __init__(self, config: InferConfig, network: NetworkInput) -> None:
+        self.network = network
+        self._config = config
+        self._filter = _FILTERS[config.scaling_filter]
+        scale = config.net_scale_factor
+        # A factor of 0 or less makes nvinfer forget the offsets too.
+        self._scale = np.float32(scale if scale > 0 else 1.0)
+        self._mean = _mean(config, network) if scale > 0 else np.zeros((1, 1, 1), np.float32)
+        self._padding = self._scale * (np.float32(0) - self._mean)
+
+    def placement(self, crop: Crop, frame_wh: tuple[int, int]) -> Placement:
+        """Compute and check where a crop of a frame lands."""
+        placed = place(
+            (crop.width, crop.height),
+            (self.network.width, self.network.height),
+            keep_aspect=self._config.maintain_aspect_ratio,
+            symmetric=self._config.symmetric_padding,
+        )
+        check_crop(crop, placed, frame_wh, vic=self._config.uses_vic)
+        return placed
+
+    def fill(self, out: Floats, surface: Surface, crop: Crop, placed: Placement) -> None:
+        """Write one input.
+
+        Args:
+            out: one entry of a batch, float32 in the network's shape; every value is written.
+            surface: the frame.
+            crop: what to take of it, as checked by `placement`.
+            placed: where it goes.
+        """
+        planes = out.transpose(2, 0, 1) if self.network.nhwc else out
+        rows = slice(placed.offset_top, placed.offset_top + placed.height)
+        columns = slice(placed.offset_left, placed.offset_left + placed.width)
+        if (placed.width, placed.height) != (self.network.width, self.network.height):
+            planes[...] = self._padding
+        mean = np.broadcast_to(self._mean, planes.shape)[:, rows, columns]
+        for target, source, offset in zip(
+            planes[:, rows, columns], self._channels(surface, crop, placed), mean, strict=True
+        ):
+            np.subtract(source, offset, out=target)
+            np.multiply(target, self._scale, out=target)
+
+    def _channels(self, surface: Surface, crop: Crop, placed: Placement) -> tuple[Bytes, ...]:
+        size = (placed.width, placed.height)
+        if self._config.model_color_format == GRAY:
+            return (_luma(surface, crop, size, self._filter),)
+        planes = tuple(cv2.split(_rgb(surface, crop, size, self._filter)))
+        return planes[::-1] if self._config.model_color_format == BGR else planes
+
+
+def _rgb(surface: Surface, crop: Crop, size: tuple[int, int], how: int) -> Bytes:
+    """Cut, scale and convert to (height, width, 3) uint8 RGB."""
+    rows, columns = _slices(crop)
+    if surface.is_rgba:
+        scaled = cv2.resize(surface.rgba()[rows, columns], size, interpolation=how)
+        return cv2.cvtColor(scaled, cv2.COLOR_RGBA2RGB)  # type: ignore[no-any-return]
+    y, uv = surface.nv12()
+    y = y[rows, columns]
+    uv = uv[_half(rows), _half(columns)]
+    if size[0] < crop.width and size[1] < crop.height and not (size[0] % 2 or size[1] % 2):
+        # Shrinking first leaves fewer pixels to convert; the order is NVIDIA's secret anyway.
+        y = cv2.resize(y, size, interpolation=how)
+        uv = cv2.resize(uv, (size[0] // 2, size[1] // 2), interpolation=how)
+        return cv2.cvtColorTwoPlane(y, uv, cv2.COLOR_YUV2RGB_NV12)  # type: ignore[no-any-return]
+    image = cv2.cvtColorTwoPlane(
+        np.ascontiguousarray(y), np.ascontiguousarray(uv), cv2.COLOR_YUV2RGB_NV12
+    )
+    return cv2.resize(image, size, interpolation=how)  # type: ignore[no-any-return]
+
+
+def _luma(surface: Surface, crop: Crop, size: tuple[int, int], how: int) -> Bytes:
+    rows, columns = _slices(crop)
+    if surface.is_rgba:
+        grey = cv2.cvtColor(surface.rgba()[rows, columns], cv2.COLOR_RGBA2GRAY)
+    else:
+        grey = surface.nv12()[0][rows, columns]
+    return cv2.resize(grey, size, interpolation=how)  # type: ignore[no-any-return]
+
+
+def _slices(crop: Crop) -> tuple[slice, slice]:
+    return (
+        slice(crop.top, crop.top + crop.height),
+        slice(crop.left, crop.left + crop.width),
+    )
+
+
+def _half(even: slice) -> slice:
+    return slice(even.start // 2, even.stop // 2)
+
+
+def _mean(config: InferConfig, network: NetworkInput) -> Floats:
+    """Return what is subtracted: (C, 1, 1) from offsets or (C, H, W) from a mean file."""
+    if config.mean_file is not None:
+        return _read_ppm(config.mean_file, network)
+    if not config.offsets:
+        return np.zeros((network.channels, 1, 1), np.float32)
+    if len(config.offsets) != network.channels:
+        raise ModelError(
+            f"{config.path}: offsets: {len(config.offsets)} numbers, want {network.channels}, one "
+            f"for each channel of the network; correct offsets"
+        )
+    return np.array(config.offsets, np.float32).reshape(-1, 1, 1)
+
+
+def _read_ppm(path: Path, network: NetworkInput) -> Floats:
+    """Read a mean image; like nvinfer, take the pixels as bytes whichever magic the file has."""
+    wanted = f"want a binary PPM of {network.width}x{network.height} pixels; correct mean-file"
+    if not path.is_file():
+        raise ModelError(f"{path}: no such file, {wanted}")
+    fields = path.read_bytes().split(maxsplit=4)
+    size = (str(network.width).encode(), str(network.height).encode())
+    count = network.width * network.height * 3
+    if len(fields) < 5 or fields[0] not in (b"P3", b"P6") or tuple(fields[1:3]) != size:
+        raise ModelError(f"{path}: {fields[:3]} is its beginning, {wanted}")
+    pixels = np.frombuffer(path.read_bytes()[-count:], np.uint8)
+    if pixels.size != count:
+        raise ModelError(f"{path}: {pixels.size} bytes of pixels, want {count}; correct mean-file")
+    image = pixels.reshape(network.height, network.width, 3)[..., : network.channels]
+    return np.ascontiguousarray(image.transpose(2, 0, 1), np.float32)
