@@ -78,11 +78,7 @@ def export_classifier(
     parity: tuple[ParityFact, ...] = ()
     for size in batches_to_check(batch):
         pixels = sample_images(size, size_wh=architecture.crop_wh)
-        images = as_nvinfer(
-            pixels,
-            net_scale_factor=preprocessing.net_scale_factor,
-            offsets=preprocessing.offsets,
-        )
+        images = as_nvinfer(pixels, preprocessing)
         parity += compare(
             name,
             batch=size,

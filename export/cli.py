@@ -98,6 +98,13 @@ def _add_detector(commands: Any) -> None:
         help="classes to keep, between commas; their order becomes the class ids; default: person",
     )
     command.add_argument(
+        "--padding",
+        choices=["centre", "bottom-right"],
+        default="centre",
+        help="letterbox of the training: picture in the middle, as ultralytics has it, or at the "
+        "top left; default: %(default)s",
+    )
+    command.add_argument(
         "--trust-pickle",
         action="store_true",
         help="read the checkpoint although reading a pickle can run any program in it",
@@ -139,6 +146,7 @@ def _run_detector(args: argparse.Namespace) -> int:
             output_dir=args.output,
             classes=args.classes,
             batch=args.batch,
+            symmetric_padding=args.padding == "centre",
             trust_pickle=args.trust_pickle,
             name=args.name,
             on_stage=on_stage,
@@ -207,9 +215,8 @@ def _progress(stages: int) -> "Iterator[OnStage]":
 
 def _tell(written: Path) -> None:
     manifest = load_verified(written)
-    print(
-        f"wrote {written} ({manifest.onnx.size_bytes / 1e6:.1f} MB) and {manifest_of(written).name}"
-    )
+    size_mb = manifest.onnx.size_bytes / 1e6
+    print(f"wrote {written} ({size_mb:.1f} MB) and {manifest_of(written).name}")
     for tensor in (*manifest.inputs, *manifest.outputs):
         print(f"  {tensor.name}: {tensor.dtype} [{', '.join(map(str, tensor.shape))}]")
     print(f"  labels: {', '.join(manifest.labels)}")

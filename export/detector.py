@@ -22,16 +22,6 @@ LICENCE_NOTE = (
     "YOLO11's code and weights are AGPL-3.0 (Ultralytics), who claim that licence for models "
     "trained with their code as well; a commercial licence is theirs to give."
 )
-# Letterbox with the picture in the middle, as in training. nvinfer pads with zero bytes, where
-# ultralytics pads with 114; it knows no other value.
-PREPROCESSING = Preprocessing(
-    net_scale_factor=1 / 255,
-    offsets=(0, 0, 0),
-    model_color_format="RGB",
-    maintain_aspect_ratio=True,
-    symmetric_padding=True,
-    scaling_filter=1,
-)
 
 
 class PlainHead(nn.Module):
@@ -98,6 +88,7 @@ def export_detector(
     output_dir: Path,
     classes: Sequence[str] = PERSON,
     batch: Batch = "dynamic",
+    symmetric_padding: bool = True,
     trust_pickle: bool = False,
     name: str | None = None,
     on_stage: OnStage = silent,
@@ -110,6 +101,8 @@ def export_detector(
         output_dir: for `<name>.onnx` and `<name>.onnx.manifest.json`.
         classes: names from the checkpoint; their order becomes the class ids.
         batch: dynamic, or a fixed size.
+        symmetric_padding: the letterbox that the model was trained with: picture in the middle
+            (ultralytics' own), or at the top left.
         trust_pickle: the caller vouches for the checkpoint's author.
         name: of the model; the checkpoint's stem when None.
         on_stage: told of each of STAGES stages.
@@ -121,6 +114,7 @@ def export_detector(
         ModelError: the checkpoint, the size or the classes do not fit, or the exported graph
             differs from PyTorch; nothing is written then.
     """
+    preprocessing = _preprocessing(symmetric_padding=symmetric_padding)
     on_stage("reading the checkpoint")
     model = load_detection_model(weights, trust_pickle=trust_pickle)
     detect = _yolo11_head(model, weights)
@@ -141,7 +135,7 @@ def export_detector(
     parity: tuple[ParityFact, ...] = ()
     for size in batches_to_check(batch):
         pixels = sample_images(size, size_wh=size_wh)
-        images = as_nvinfer(pixels, net_scale_factor=1 / 255, offsets=PREPROCESSING.offsets)
+        images = as_nvinfer(pixels, preprocessing)
         parity += _compare(
             name, _as_ultralytics_sees_it(model, images, class_ids), run_onnx(graph, images)
         )
@@ -154,7 +148,7 @@ def export_detector(
         opset=OPSET,
         inputs=tensors_of(graph.graph.input),
         outputs=tensors_of(graph.graph.output),
-        preprocessing=PREPROCESSING,
+        preprocessing=preprocessing,
         labels=tuple(classes),
         operators=operators_of(graph),
         parity=parity,
@@ -164,6 +158,18 @@ def export_detector(
     written = publish(content, manifest, output_dir=output_dir)
     on_stage("done")
     return written
+
+
+def _preprocessing(*, symmetric_padding: bool) -> Preprocessing:
+    """Ultralytics' scaling; nvinfer pads with zero bytes, where ultralytics pads with 114."""
+    return Preprocessing(
+        net_scale_factor=1 / 255,
+        offsets=(0, 0, 0),
+        model_color_format="RGB",
+        maintain_aspect_ratio=True,
+        symmetric_padding=symmetric_padding,
+        scaling_filter=1,
+    )
 
 
 def _yolo11_head(model: Any, weights: Path) -> Any:

@@ -9,7 +9,7 @@ import onnxruntime
 
 from export.to_onnx import Batch
 from ropewatch.errors import ModelError
-from ropewatch.manifest import ParityFact
+from ropewatch.manifest import ParityFact, Preprocessing
 
 Floats = npt.NDArray[np.float32]
 # Seven is neither a power of two nor a traced size: a frozen batch does not survive it.
@@ -32,12 +32,10 @@ def sample_images(batch: int, *, size_wh: tuple[int, int]) -> npt.NDArray[np.uin
     return images
 
 
-def as_nvinfer(
-    images: npt.NDArray[np.uint8], *, net_scale_factor: float, offsets: tuple[float, float, float]
-) -> Floats:
+def as_nvinfer(images: npt.NDArray[np.uint8], preprocessing: Preprocessing) -> Floats:
     """What nvinfer makes of 8-bit pixels: scale * (x - offset), (B, 3, H, W) float32."""
-    shift = np.array(offsets, np.float32).reshape(1, 3, 1, 1)
-    scaled: Floats = np.float32(net_scale_factor) * (images.astype(np.float32) - shift)
+    offsets = np.array(preprocessing.offsets, np.float32).reshape(1, 3, 1, 1)
+    scaled: Floats = np.float32(preprocessing.net_scale_factor) * (images - offsets)
     return scaled
 
 
