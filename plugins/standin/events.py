@@ -11,6 +11,7 @@ PAD_DELETED = "pad-deleted"
 STREAM_EOS = "stream-eos"
 STREAM_RESET = "stream-reset"
 INTERVAL_UPDATE = "infer-interval-update"
+SOURCE_ID = "source-id"
 
 _PREFIX = "ropewatch-standin-source-"
 
@@ -61,12 +62,25 @@ def parse_interval(event: Gst.Event) -> int | None:
     return int(event.get_structure().get_int("interval").value)
 
 
-def _make(kind: str, pad_index: int, *, sticky: bool = False, **values: int) -> Gst.Event:
-    structure = Gst.Structure.new_empty(f"{_PREFIX}{pad_index}")
+def make_source_id(source_id: int) -> Gst.Event:
+    """Tell the muxer, from a source, the id that its frames are to bear."""
+    return _make(SOURCE_ID, source_id, sticky=True, name=f"{_PREFIX}id")
+
+
+def parse_source_id(event: Gst.Event) -> int | None:
+    """Return the id of a source's own announcement, None of any other event."""
+    parsed = parse(event)
+    return parsed[1] if parsed is not None and parsed[0] == SOURCE_ID else None
+
+
+def _make(
+    kind: str, pad_index: int, *, sticky: bool = False, name: str = "", **values: int
+) -> Gst.Event:
+    structure = Gst.Structure.new_empty(name or f"{_PREFIX}{pad_index}")
     structure.set_value("kind", kind)
     structure.set_value("pad-index", pad_index)
-    for name, value in values.items():
-        structure.set_value(name, value)
+    for key, value in values.items():
+        structure.set_value(key, value)
     event_type = (
         Gst.EventType.CUSTOM_DOWNSTREAM_STICKY if sticky else Gst.EventType.CUSTOM_DOWNSTREAM
     )

@@ -1,0 +1,279 @@
+"""nvstreammux, legacy and new: scaling by stock elements, batching by the core."""
+
+import configparser
+import itertools
+import os
+import weakref
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from plugins.standin import element as base
+from plugins.standin.elements.mux_batching import Batching, LegacyBatching, NewBatching
+from plugins.standin.elements.mux_core import MuxCore
+from plugins.standin.elements.retag import FRAME_CAPS, ToSystem
+from plugins.standin.gst import Gst
+
+if TYPE_CHECKING:
+    _Bin = Gst.Bin
+else:
+    _Bin = object
+
+_BATCH_CAPS = "video/x-raw(memory:NVMM), format=(string){NV12, RGBA}"
+_TEMPLATES = (
+    base.caps_template("sink_%u", Gst.PadDirection.SINK, FRAME_CAPS, Gst.PadPresence.REQUEST),
+    base.caps_template("src", Gst.PadDirection.SRC, _BATCH_CAPS),
+)
+_COMMON = (
+    base.boolean("attach-sys-ts", True),
+    base.boolean("drop-pipeline-eos"),
+    base.boolean("frame-num-reset-on-eos"),
+    base.boolean("frame-num-reset-on-stream-reset", effect=False),
+    base.uint("num-surfaces-per-frame", 1, effect=False),
+    base.uint("max-latency", effect=False),
+    base.boolean("sync-inputs", effect=False),
+    base.integer("frame-duration", -1, effect=False),
+)
+
+
+class _Muxer(base.Settings, _Bin):
+    """What both muxers share: pads, the core and the checks before READY.
+
+    A plain mix-in: with a GObject class between Gst.Bin and the element, __init__ would run while
+    the instance is still of that class, which has no pad templates.
+    """
+
+    def start(self) -> None:
+        """Build the inside; the subclass's __init__ calls it."""
+        self.start_settings()
+        self.core = MuxCore()
+        self.add(self.core)
+        ghost = Gst.GhostPad.new_from_template("src", self.core.src, self.get_pad_template("src"))
+        ghost.set_active(True)
+        self.add_pad(ghost)
+        self.chains: dict[int, list[Gst.Element]] = {}
+        base.cure_floating(self)
+
+    def batching(self) -> Batching:
+        """Return when to push; raises ValueError on settings that cannot work."""
+        raise NotImplementedError
+
+    def chain(self) -> list[Gst.Element]:
+        """Make the elements between a sink pad and the core."""
+        raise NotImplementedError
+
+    def prepare(self) -> None:
+        """Check and hand over the settings, NULL to READY."""
+        self.core.batching = self.batching()
+        self.core.attach_sys_ts = self.settings["attach-sys-ts"]
+        self.core.drop_pipeline_eos = self.settings["drop-pipeline-eos"]
+        self.core.frame_num_reset_on_eos = self.settings["frame-num-reset-on-eos"]
+
+    @base.guarded(None)
+    def new_pad(self, template: Any, name: str | None) -> Gst.Pad | None:
+        """Make a sink pad sink_N with what scales its frames."""
+        index = int(name.removeprefix("sink_")) if name else len(self.chains)
+        while name is None and index in self.chains:
+            index += 1
+        if index in self.chains:
+            return None
+        elements = self.chain()
+        for item in elements:
+            self.add(item)
+        for before, after in itertools.pairwise(elements):
+            before.link(after)
+        core_pad = self.core.add_input(index)
+        elements[-1].get_static_pad("src").link(core_pad)
+        self.chains[index] = elements
+        entry = elements[0].get_static_pad("sink")
+        core = weakref.ref(self.core)
+        entry.add_probe(Gst.PadProbeType.EVENT_DOWNSTREAM, _note_source_size, core, index)
+        for item in elements:
+            item.sync_state_with_parent()
+        ghost = Gst.GhostPad.new_from_template(f"sink_{index}", entry, template)
+        ghost.set_active(True)
+        self.add_pad(ghost)
+        return ghost
+
+    @base.guarded(None)
+    def drop_pad(self, pad: Gst.Pad) -> None:
+        """Take a source out; the others go on."""
+        if "core" not in vars(self):
+            return  # disposal: Python's half of the element is gone already, Gst.Bin does the rest
+        index = int(pad.get_name().removeprefix("sink_"))
+        pad.set_active(False)
+        self.core.remove_input(index)
+        self.remove_pad(pad)
+        for item in self.chains.pop(index):
+            item.set_state(Gst.State.NULL)
+            self.remove(item)
+
+    @base.guarded(Gst.StateChangeReturn.FAILURE)
+    def change(self, transition: Any) -> Gst.StateChangeReturn:
+        """Refuse to get READY with settings that cannot work."""
+        if transition == Gst.StateChange.NULL_TO_READY:
+            try:
+                self.prepare()
+            except ValueError as error:
+                base.post_error(
+                    self,
+                    Gst.LibraryError,
+                    Gst.LibraryError.SETTINGS,
+                    f"{self.get_name()}: {error}",
+                )
+                return Gst.StateChangeReturn.FAILURE
+        return Gst.Bin.do_change_state(self, transition)
+
+
+def _note_source_size(_pad: Any, info: Any, core: Any, index: int) -> Gst.PadProbeReturn:
+    """Note a source's own size before it is scaled; the core is weak, or the pad would keep it."""
+    event = info.get_event()
+    muxer = core()
+    source = muxer.inputs.get(index) if muxer is not None else None
+    if event.type == Gst.EventType.CAPS and source is not None:
+        structure = event.parse_caps().get_structure(0)
+        source.source_wh = (structure.get_int("width").value, structure.get_int("height").value)
+    return Gst.PadProbeReturn.OK
+
+
+class NvStreamMux(_Muxer, Gst.Bin):
+    """The legacy muxer: every frame is scaled to width x height."""
+
+    __gtype_name__ = "GstNvStreamMux"
+    __gstmetadata__ = ("Stream muxer", "Generic", "Batches frames of many sources", "ropewatch")
+    __gsttemplates__ = _TEMPLATES
+    PROPERTIES = (
+        base.uint("batch-size", 0, high=1024),
+        base.integer("batched-push-timeout", -1, low=-1),
+        base.uint("width", 0),
+        base.uint("height", 0),
+        base.boolean("enable-padding"),
+        base.boolean("live-source", effect=False),
+        *_COMMON,
+        base.uint("gpu-id", effect=False),
+        base.uint("nvbuf-memory-type", effect=False),
+        base.uint("buffer-pool-size", 4, effect=False),
+        base.uint("compute-hw", effect=False),
+        base.uint("interpolation-method", 1, high=6),
+        base.boolean("async-process", True, effect=False),
+        base.boolean("align-first-buffer", effect=False),
+        base.boolean("sync-inputs-ntp", effect=False),
+        base.boolean("sort-batch", effect=False),
+        base.boolean("cache-buffer", effect=False),
+        base.uint("cache-buffer-timeout", effect=False),
+        base.boolean("extract-sei-type5-data", effect=False),
+        base.boolean("drop-backward-sei", effect=False),
+    )
+    __gproperties__ = base.gproperties(PROPERTIES)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.start()
+
+    def do_request_new_pad(self, template: Any, name: str | None, _caps: Any) -> Gst.Pad | None:
+        """Make a sink pad."""
+        return self.new_pad(template, name)
+
+    def do_release_pad(self, pad: Gst.Pad) -> None:
+        """Take a source out."""
+        self.drop_pad(pad)
+
+    def do_change_state(self, transition: Any) -> Gst.StateChangeReturn:
+        """Check the settings first."""
+        return self.change(transition)
+
+    def batching(self) -> Batching:
+        """Return when to push; batch-size, width and height must be set, as in DeepStream."""
+        for name in ("batch-size", "width", "height"):
+            if not self.settings[name]:
+                raise ValueError(f"{name}: 0, want it set before the pipeline starts; set {name}")
+        return LegacyBatching(self.settings["batch-size"], self.settings["batched-push-timeout"])
+
+    def chain(self) -> list[Gst.Element]:
+        """Convert to NV12 and scale, with black borders when enable-padding is set."""
+        scale = Gst.ElementFactory.make("videoscale", None)
+        sized = Gst.ElementFactory.make("capsfilter", None)
+        self._configure(scale, sized)
+        return [ToSystem(), Gst.ElementFactory.make("videoconvert", None), scale, sized]
+
+    def _configure(self, scale: Gst.Element, sized: Gst.Element) -> None:
+        # NVIDIA's 0 is nearest and 1 bilinear, as are videoscale's; 2 to 5 are cubic and better.
+        scale.set_property("method", min(self.settings["interpolation-method"], 3))
+        scale.set_property("add-borders", self.settings["enable-padding"])
+        sized.set_property("caps", self._frame_caps())
+
+    def _frame_caps(self) -> Gst.Caps:
+        width, height = self.settings["width"], self.settings["height"]
+        size = f", width={width}, height={height}" if width and height else ""
+        return Gst.Caps.from_string(f"video/x-raw, format=NV12{size}, pixel-aspect-ratio=1/1")
+
+    def prepare(self) -> None:
+        """Give every pad the size, which may have been set after the pad was requested."""
+        super().prepare()
+        self.core.out_wh = (self.settings["width"], self.settings["height"])
+        for _, _, scale, sized in self.chains.values():
+            self._configure(scale, sized)
+
+
+class NewNvStreamMux(_Muxer, Gst.Bin):
+    """The new muxer: neither scales nor converts."""
+
+    __gtype_name__ = "GstNvStreamMuxNew"
+    __gstmetadata__ = ("Stream muxer", "Generic", "Batches frames of many sources", "ropewatch")
+    __gsttemplates__ = _TEMPLATES
+    PROPERTIES = (
+        base.uint("batch-size", 0, high=1024),
+        base.integer("batched-push-timeout", 33000, low=1),
+        base.string("config-file-path"),
+        *_COMMON,
+    )
+    __gproperties__ = base.gproperties(PROPERTIES)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.start()
+
+    def do_request_new_pad(self, template: Any, name: str | None, _caps: Any) -> Gst.Pad | None:
+        """Make a sink pad."""
+        return self.new_pad(template, name)
+
+    def do_release_pad(self, pad: Gst.Pad) -> None:
+        """Take a source out."""
+        self.drop_pad(pad)
+
+    def do_change_state(self, transition: Any) -> Gst.StateChangeReturn:
+        """Check the settings first."""
+        return self.change(transition)
+
+    def chain(self) -> list[Gst.Element]:
+        """Take frames as they are."""
+        return [ToSystem()]
+
+    def batching(self) -> Batching:
+        """Return when to push, from the properties and the config file."""
+        config = self._config()
+        size = self.settings["batch-size"] or int(config.get("batch-size", "0"))
+        if not size:
+            raise ValueError("batch-size: 0, want it set; set batch-size or config-file-path")
+        min_fps: float = max(1, 1_000_000 // self.settings["batched-push-timeout"])
+        if "overall-min-fps-n" in config:
+            min_fps = int(config["overall-min-fps-n"]) / int(config.get("overall-min-fps-d", "1"))
+        return NewBatching(
+            batch_size=size,
+            min_fps=min_fps,
+            adaptive=config.get("adaptive-batching", "1") != "0",
+            same_source=int(config.get("max-same-source-frames", "1")),
+        )
+
+    def _config(self) -> dict[str, str]:
+        path = self.settings["config-file-path"]
+        if not path:
+            return {}
+        parser = configparser.ConfigParser(strict=False)
+        if not parser.read(Path(path)):
+            raise ValueError(f"config-file-path: {path} cannot be read, want a muxer config file")
+        return dict(parser["property"]) if parser.has_section("property") else {}
+
+
+def muxer_class() -> type[Gst.Element]:
+    """Return the muxer that the environment asks for, as DeepStream does."""
+    return NewNvStreamMux if os.environ.get("USE_NEW_NVSTREAMMUX") == "yes" else NvStreamMux
