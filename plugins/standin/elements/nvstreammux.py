@@ -13,10 +13,8 @@ from plugins.standin.elements.mux_core import MuxCore
 from plugins.standin.elements.retag import FRAME_CAPS, ToSystem
 from plugins.standin.gst import Gst
 
-if TYPE_CHECKING:
-    _Bin = Gst.Bin
-else:
-    _Bin = object
+# For the checker the mix-in is a bin; at run time it must not be (see _Muxer).
+_Bin: Any = Gst.Bin if TYPE_CHECKING else object
 
 _BATCH_CAPS = "video/x-raw(memory:NVMM), format=(string){NV12, RGBA}"
 _TEMPLATES = (
