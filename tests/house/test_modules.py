@@ -8,33 +8,11 @@ from tests.house.tree import PACKAGES, ROOT, modules, name_of
 MODULE_LINES_MAX = 400
 FUNCTION_LINES_MAX = 50
 # What the project's dependencies are called when they are imported.
-DEPENDENCIES = frozenset(
-    [
-        "cairo",
-        "cv2",
-        "gi",
-        "hypothesis",
-        "jsonschema",
-        "numpy",
-        "onnx",
-        "onnxruntime",
-        "onnxslim",
-        "paho",
-        "pyds",
-        "pydantic",
-        "pytest",
-        "rich",
-        "scipy",
-        "sklearn",
-        "tensorrt",
-        "timm",
-        "torch",
-        "torchvision",
-        "ulid",
-        "ultralytics",
-        "yaml",
-    ]
+_NAMES = (
+    "cairo cv2 gi hypothesis jsonschema numpy onnx onnxruntime onnxslim paho pyds pydantic pytest "
+    "rich scipy sklearn tensorrt timm torch torchvision ulid ultralytics yaml"
 )
+DEPENDENCIES = frozenset(_NAMES.split())
 
 
 def _functions(file: Path) -> list[tuple[str, int]]:
