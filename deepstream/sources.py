@@ -47,5 +47,5 @@ def _look_at_file(path: Path, said: str) -> tuple[str, str]:
         )
     return (
         f"cannot be decoded: {said}, want H.264 or H.265 video",
-        "`gst-discoverer-1.0` says what it holds; copy it again if it is cut short",
+        "play it elsewhere, or copy it again if it was cut short",
     )
