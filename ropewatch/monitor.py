@@ -135,7 +135,7 @@ class SourceMonitor:
     def _judge(self, frame: FrameObservation, seen: list[Person]) -> set[int]:
         """Smooth the fresh scores and weigh them; returns the rows that had one."""
         rows = [
-            (number, person, observation.score, observation)
+            (number, person, float(observation.score), observation)
             for number, (person, observation) in enumerate(zip(seen, frame.persons, strict=True))
             if observation.score is not None and self._is_evidence(observation)
         ]

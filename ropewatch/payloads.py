@@ -1,0 +1,148 @@
+"""What goes over MQTT, field by field. The JSON Schemas in configs/schema/ come from here.
+
+Incidents are CloudEvents 1.0 in structured JSON. Status and state are plain objects.
+A field that is added raises the minor version; a changed meaning needs a `v2` tree of topics.
+"""
+
+from typing import Annotated, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from typing_extensions import Self
+
+from ropewatch.decision import RopeState
+from ropewatch.incidents import EndReason, Phase
+from ropewatch.settings import AlertWhen, Name
+
+SCHEMA_VERSION: Final = "1.0"
+
+Rfc3339 = Annotated[str, StringConstraints(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$")]
+# Meant to be between 0 and 1, not held to it: a half-precision engine may give 1.0005, and no
+# incident is lost to that.
+Share = Annotated[float, Field(allow_inf_nan=False)]
+Seconds = Annotated[float, Field(ge=0)]
+Count = Annotated[int, Field(ge=0)]
+
+
+class Payload(BaseModel):
+    """Base: read-only; what we send holds nothing that the schema does not name."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class IncidentData(Payload):
+    """What happened, to whom, and what the verdict rests on."""
+
+    incident_id: str = Field(min_length=1, description="The same in start, updates and end.")
+    phase: Phase
+    revision: int = Field(ge=1, description="1 for the start, then one more with each message.")
+    site: Name
+    box: Name
+    camera: Name
+    boot_id: str = Field(min_length=1, description="New with each start of the program.")
+    sequence: int = Field(ge=0, description="Order of this box's messages since boot_id.")
+    person: int = Field(ge=1, description="Number of the person, unique in camera and boot_id.")
+    object_ids: tuple[str, ...] = Field(
+        description="Track ids of the person, oldest first; decimal strings, since they have "
+        "64 bits and a JSON number may lose some."
+    )
+    state: RopeState = Field(description="What is known now; unknown is not safe.")
+    score_label: str = Field(description="Label whose probability the scores are.")
+    alert_when: AlertWhen = Field(description="Which side of the threshold is unsafe.")
+    threshold: Share
+    score: Share = Field(description="Newest probability of score_label, of one frame.")
+    smoothed: Share = Field(description="The same, smoothed over time; compared with threshold.")
+    samples: int = Field(ge=1, description="Scores since the first on the alert side.")
+    evidence_age_s: Seconds = Field(description="Age of the newest score, in stream time.")
+    box_ltwh_px: tuple[float, float, float, float] = Field(
+        description="Left, top, width, height of the person in the frame, or where last seen."
+    )
+    frame_wh_px: tuple[int, int] = Field(description="Width and height that boxes refer to.")
+    pts_ns: int = Field(description="Stream time of this message's frame.")
+    started_pts_ns: int = Field(description="Stream time of the start.")
+    captured_at: Rfc3339 | None = Field(
+        description="Wall time of the frame as the camera's clock told it, null if it did not."
+    )
+    end_reason: EndReason | None = Field(description="Set in the end only.")
+    duration_s: Seconds | None = Field(description="Stream time from start to end, in the end.")
+
+    @model_validator(mode="after")
+    def _end_and_only_it_has_a_reason(self) -> Self:
+        is_end = self.phase is Phase.END
+        if is_end != (self.end_reason is not None) or is_end != (self.duration_s is not None):
+            raise ValueError("end_reason and duration_s, want both in an end and in nothing else")
+        return self
+
+
+class IncidentMessage(Payload):
+    """CloudEvents envelope of an incident. `id` is the key for dropping duplicates."""
+
+    specversion: Literal["1.0"] = "1.0"
+    id: str = Field(min_length=1, description="box:boot_id:sequence")
+    source: str = Field(pattern=r"^/[^/]+/[^/]+/[^/]+$", description="/site/box/camera")
+    type: Literal[
+        "io.ropewatch.incident.start.v1",
+        "io.ropewatch.incident.update.v1",
+        "io.ropewatch.incident.end.v1",
+    ]
+    subject: str = Field(min_length=1, description="The incident id.")
+    time: Rfc3339 = Field(description="Wall time of the decision by the box's clock.")
+    datacontenttype: Literal["application/json"] = "application/json"
+    dataschema: str = Field(description="Exact version of the schema of data.")
+    data: IncidentData
+
+
+class BoxStatus(Payload):
+    """Retained: whether the box watches, and what is wrong with it."""
+
+    version: Literal["1.0"] = SCHEMA_VERSION
+    site: Name
+    box: Name
+    boot_id: str = Field(min_length=1)
+    status: Literal["online", "degraded", "offline"]
+    reasons: tuple[str, ...] = Field(description="Why degraded or offline; empty when online.")
+    time: Rfc3339 | None = Field(description="null in the will, which the broker sends.")
+    backend: str | None = Field(description="deepstream or cpu; null in the will.")
+    versions: dict[str, str] = Field(description="Name to version or digest.")
+    counters: dict[str, Count] = Field(description="What was delivered, dropped and failed.")
+
+
+class CameraStatus(Payload):
+    """Retained: whether a camera is watched."""
+
+    version: Literal["1.0"] = SCHEMA_VERSION
+    site: Name
+    box: Name
+    camera: Name
+    boot_id: str = Field(min_length=1)
+    status: Literal["watching", "blind"]
+    reason: str | None = Field(
+        pattern=r"^[a-z][a-z_]*$", description="Why blind, such as lost, failed or ended."
+    )
+    time: Rfc3339
+
+    @model_validator(mode="after")
+    def _blind_and_only_it_has_a_reason(self) -> Self:
+        if (self.status == "blind") != (self.reason is not None):
+            raise ValueError("reason, want one for a blind camera and none for a watching one")
+        return self
+
+
+class StateCounts(Payload):
+    """People in the newest frame by what is known of them."""
+
+    safe: Count
+    unsafe: Count
+    unknown: Count
+
+
+class CameraState(Payload):
+    """Retained: what a new subscriber needs to know at once."""
+
+    version: Literal["1.0"] = SCHEMA_VERSION
+    site: Name
+    box: Name
+    camera: Name
+    boot_id: str = Field(min_length=1)
+    open_incidents: tuple[str, ...] = Field(description="Ids, oldest person first.")
+    counts: StateCounts
+    time: Rfc3339

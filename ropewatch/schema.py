@@ -1,0 +1,58 @@
+"""JSON Schemas of the site file and of every payload, written from the models.
+
+Run from the checkout: python -m ropewatch.schema
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from ropewatch.payloads import (
+    SCHEMA_VERSION,
+    BoxStatus,
+    CameraState,
+    CameraStatus,
+    IncidentMessage,
+)
+from ropewatch.settings import SiteSettings
+
+MODELS: dict[str, type[BaseModel]] = {
+    "site": SiteSettings,
+    "incident": IncidentMessage,
+    "status": BoxStatus,
+    "camera_status": CameraStatus,
+    "camera_state": CameraState,
+}
+
+
+def schema_texts() -> dict[str, str]:
+    """Return file name and content of every schema."""
+    return {f"{name}.schema.json": _text(name, model) for name, model in MODELS.items()}
+
+
+def write_schemas(folder: Path) -> list[Path]:
+    """Write the schemas into a folder and return their paths."""
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = []
+    for name, text in schema_texts().items():
+        path = folder / name
+        path.write_text(text, encoding="utf-8")
+        paths.append(path)
+    return paths
+
+
+def _text(name: str, model: type[BaseModel]) -> str:
+    # What we send always holds every field, defaults too; a site file need not.
+    mode: Any = "validation" if model is SiteSettings else "serialization"
+    schema = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$id": f"urn:ropewatch:schema:{name}:{SCHEMA_VERSION}",
+        **model.model_json_schema(mode=mode),
+    }
+    return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
+
+
+if __name__ == "__main__":
+    write_schemas(Path("configs/schema"))

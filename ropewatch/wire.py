@@ -1,0 +1,241 @@
+"""From decisions to MQTT messages, and back for consumers. Knows no MQTT library, no clock."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+from typing import Any, Literal
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import from_json
+
+from ropewatch.incidents import IncidentEvent
+from ropewatch.payloads import (
+    SCHEMA_VERSION,
+    BoxStatus,
+    CameraState,
+    CameraStatus,
+    IncidentData,
+    IncidentMessage,
+    StateCounts,
+)
+
+ROOT = "ropewatch/v1"
+JSON = "application/json"
+CLOUDEVENTS_JSON = "application/cloudevents+json"
+INCIDENT_EXPIRY_S = 7 * 24 * 3600
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message for the broker.
+
+    Attributes:
+        topic: in full.
+        payload: UTF-8 JSON.
+        qos: 0, 1 or 2.
+        retain: kept by the broker for new subscribers.
+        expiry_s: the broker forgets it after this long; None never.
+        content_type: MQTT 5 property.
+    """
+
+    topic: str
+    payload: bytes
+    qos: int
+    retain: bool
+    expiry_s: int | None
+    content_type: str
+
+
+@dataclass(frozen=True, slots=True)
+class Wire:
+    """Makes the messages of one box.
+
+    Attributes:
+        site: the site's name.
+        box: the box's name.
+        boot_id: new with each start of the program; orders messages together with `sequence`.
+    """
+
+    site: str
+    box: str
+    boot_id: str
+
+    def topic(self, *parts: str) -> str:
+        """Return a topic of this box."""
+        return "/".join((ROOT, self.site, self.box, *parts))
+
+    def incident(self, event: IncidentEvent, *, sequence: int, time_ns: int) -> Message:
+        """Tell a start, an update or an end.
+
+        Never retained: a late subscriber must not take an old start for a new one.
+
+        Args:
+            event: what happened.
+            sequence: one more than that of this box's incident message before.
+            time_ns: Unix time of the decision.
+        """
+        data = IncidentData(
+            incident_id=event.incident_id,
+            phase=event.phase,
+            revision=event.revision,
+            site=self.site,
+            box=self.box,
+            camera=event.source_id,
+            boot_id=self.boot_id,
+            sequence=sequence,
+            person=event.person,
+            object_ids=tuple(str(object_id) for object_id in event.object_ids),
+            state=event.state,
+            score_label=event.score_label,
+            alert_when=event.alert_when,
+            threshold=event.threshold,
+            score=event.score,
+            smoothed=event.smoothed,
+            samples=event.samples,
+            evidence_age_s=event.evidence_age_s,
+            box_ltwh_px=event.box_ltwh_px,
+            frame_wh_px=event.frame_wh_px,
+            pts_ns=event.pts_ns,
+            started_pts_ns=event.started_pts_ns,
+            captured_at=None if event.ntp_ns is None else rfc3339(event.ntp_ns),
+            end_reason=event.end_reason,
+            duration_s=event.duration_s,
+        )
+        envelope = IncidentMessage.model_validate(
+            {
+                "id": f"{self.box}:{self.boot_id}:{sequence}",
+                "source": f"/{self.site}/{self.box}/{event.source_id}",
+                "type": f"io.ropewatch.incident.{event.phase.value}.v1",
+                "subject": event.incident_id,
+                "time": rfc3339(time_ns),
+                "dataschema": f"urn:ropewatch:schema:incident:{SCHEMA_VERSION}",
+                "data": data,
+            }
+        )
+        return Message(
+            topic=self.topic("camera", event.source_id, "incident"),
+            payload=_json(envelope),
+            qos=1,
+            retain=False,
+            expiry_s=INCIDENT_EXPIRY_S,
+            content_type=CLOUDEVENTS_JSON,
+        )
+
+    def status(
+        self,
+        status: Literal["online", "degraded", "offline"],
+        *,
+        time_ns: int,
+        backend: str,
+        reasons: Sequence[str] = (),
+        counters: Mapping[str, int] | None = None,
+        versions: Mapping[str, str] | None = None,
+    ) -> Message:
+        """Say how the box is; offline at an orderly stop."""
+        payload = BoxStatus(
+            site=self.site,
+            box=self.box,
+            boot_id=self.boot_id,
+            status=status,
+            reasons=tuple(reasons),
+            time=rfc3339(time_ns),
+            backend=backend,
+            versions=dict(versions or {}),
+            counters=dict(counters or {}),
+        )
+        return _retained(self.topic("status"), payload)
+
+    def will(self) -> Message:
+        """Return what the broker says when the box vanishes."""
+        payload = BoxStatus(
+            site=self.site,
+            box=self.box,
+            boot_id=self.boot_id,
+            status="offline",
+            reasons=("connection lost",),
+            time=None,
+            backend=None,
+            versions={},
+            counters={},
+        )
+        return _retained(self.topic("status"), payload)
+
+    def camera_status(self, camera: str, *, time_ns: int, blind: str | None = None) -> Message:
+        """Say that a camera is watched, or blind for the reason given."""
+        payload = CameraStatus(
+            site=self.site,
+            box=self.box,
+            camera=camera,
+            boot_id=self.boot_id,
+            status="watching" if blind is None else "blind",
+            reason=blind,
+            time=rfc3339(time_ns),
+        )
+        return _retained(self.topic("camera", camera, "status"), payload)
+
+    def camera_state(
+        self,
+        camera: str,
+        *,
+        time_ns: int,
+        open_incidents: Sequence[str],
+        safe: int,
+        unsafe: int,
+        unknown: int,
+    ) -> Message:
+        """Tell what is open and how many people are safe, unsafe and unknown."""
+        payload = CameraState(
+            site=self.site,
+            box=self.box,
+            camera=camera,
+            boot_id=self.boot_id,
+            open_incidents=tuple(open_incidents),
+            counts=StateCounts(safe=safe, unsafe=unsafe, unknown=unknown),
+            time=rfc3339(time_ns),
+        )
+        return _retained(self.topic("camera", camera, "state"), payload)
+
+
+def rfc3339(time_ns: int) -> str:
+    """Unix nanoseconds as RFC 3339 in UTC, cut to microseconds."""
+    moment = _EPOCH + timedelta(microseconds=time_ns // 1000)
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def parse_incident(payload: bytes) -> IncidentMessage:
+    """Read an incident message as a consumer.
+
+    Fields that a later minor version added are passed over, as the contract asks of consumers.
+
+    Raises:
+        ValueError: not JSON, or not an incident of this major version.
+    """
+    try:
+        content = from_json(payload)
+    except ValueError as error:
+        raise ValueError(f"incident: not JSON: {error}") from None
+    try:
+        return IncidentMessage.model_validate(_known(IncidentMessage, content))
+    except ValidationError as error:
+        fault = error.errors()[0]
+        where = ".".join(str(part) for part in fault["loc"])
+        raise ValueError(f"incident: {where}: {fault['input']!r}: {fault['msg']}") from None
+
+
+def _known(model: type[BaseModel], content: Any) -> Any:
+    if not isinstance(content, dict):
+        return content
+    known = {key: value for key, value in content.items() if key in model.model_fields}
+    if model is IncidentMessage and "data" in known:
+        known["data"] = _known(IncidentData, known["data"])
+    return known
+
+
+def _retained(topic: str, payload: BaseModel) -> Message:
+    return Message(topic, _json(payload), qos=1, retain=True, expiry_s=None, content_type=JSON)
+
+
+def _json(payload: BaseModel) -> bytes:
+    return payload.model_dump_json().encode()

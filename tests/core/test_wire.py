@@ -1,0 +1,205 @@
+"""What a backend sees; every payload is also checked against the published schema."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+from ropewatch.decision import RopeState
+from ropewatch.incidents import EndReason, IncidentEvent, Phase
+from ropewatch.payloads import IncidentData
+from ropewatch.schema import schema_texts, write_schemas
+from ropewatch.settings import AlertWhen
+from ropewatch.wire import Message, Wire, parse_incident, rfc3339
+from tests.core.builders import site_data
+
+SCHEMAS = Path(__file__).parents[2] / "configs" / "schema"
+WIRE = Wire(site="yard", box="box1", boot_id="01BOOT")
+NOW_NS = 1_795_223_378_123_456_789
+START = IncidentEvent(
+    phase=Phase.START,
+    incident_id="01INCIDENT",
+    revision=1,
+    source_id="cam1",
+    person=3,
+    object_ids=(7, 2**63),
+    pts_ns=5_000_000_000,
+    ntp_ns=1_700_000_000_000_000_000,
+    box_ltwh_px=(10.5, 20, 30, 40),
+    frame_wh_px=(1280, 720),
+    score=0.9,
+    smoothed=0.8,
+    threshold=0.461,
+    alert_when=AlertWhen.AT_OR_ABOVE,
+    score_label="unclipped",
+    state=RopeState.UNSAFE,
+    samples=6,
+    evidence_age_s=0,
+    started_pts_ns=5_000_000_000,
+)
+END = replace(
+    START,
+    phase=Phase.END,
+    revision=4,
+    ntp_ns=None,
+    state=RopeState.UNKNOWN,
+    end_reason=EndReason.PERSON_GONE,
+    duration_s=12.5,
+)
+
+
+def _checked(message: Message, schema: str) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(message.payload)
+    jsonschema.Draft202012Validator(
+        json.loads((SCHEMAS / f"{schema}.schema.json").read_text())
+    ).validate(content)
+    return content
+
+
+def test_incident_is_a_cloudevent_on_the_cameras_topic() -> None:
+    message = WIRE.incident(START, sequence=41, time_ns=NOW_NS)
+
+    content = _checked(message, "incident")
+    assert message.topic == "ropewatch/v1/yard/box1/camera/cam1/incident"
+    assert (message.qos, message.retain) == (1, False)
+    assert (message.expiry_s, message.content_type) == (604_800, "application/cloudevents+json")
+    data = content.pop("data")
+    assert content == {
+        "specversion": "1.0",
+        "id": "box1:01BOOT:41",
+        "source": "/yard/box1/cam1",
+        "type": "io.ropewatch.incident.start.v1",
+        "subject": "01INCIDENT",
+        "time": "2026-11-21T01:09:38.123456Z",
+        "datacontenttype": "application/json",
+        "dataschema": "urn:ropewatch:schema:incident:1.0",
+    }
+    assert data["object_ids"] == ["7", "9223372036854775808"]
+    assert data["captured_at"] == "2023-11-14T22:13:20.000000Z"
+    assert (data["alert_when"], data["threshold"], data["state"]) == (
+        "at_or_above",
+        0.461,
+        "unsafe",
+    )
+    assert (data["end_reason"], data["duration_s"]) == (None, None)
+
+
+def test_end_carries_reason_and_duration() -> None:
+    content = _checked(WIRE.incident(END, sequence=42, time_ns=NOW_NS), "incident")
+
+    assert content["type"] == "io.ropewatch.incident.end.v1"
+    assert content["data"]["end_reason"] == "person_gone"
+    assert content["data"]["duration_s"] == 12.5
+    assert content["data"]["captured_at"] is None
+
+
+@pytest.mark.parametrize("event", [START, END])
+def test_incident_is_read_back_as_it_was_sent(event: IncidentEvent) -> None:
+    message = parse_incident(WIRE.incident(event, sequence=41, time_ns=NOW_NS).payload)
+
+    assert message.data.phase is event.phase
+    assert message.data.state is event.state
+    assert message.data.box_ltwh_px == event.box_ltwh_px
+    assert message.data.end_reason is event.end_reason
+    assert message.data.sequence == 41
+
+
+def test_consumer_passes_over_fields_of_a_later_minor_version() -> None:
+    content = json.loads(WIRE.incident(START, sequence=1, time_ns=NOW_NS).payload)
+    content["traceparent"] = "00-01"
+    content["data"]["severity"] = "high"
+
+    assert parse_incident(json.dumps(content).encode()).data.person == 3
+
+
+@pytest.mark.parametrize(
+    ("payload", "message"),
+    [
+        (b"{", r"incident: not JSON"),
+        (b"[]", r"incident: : \[\]: Input should be"),
+        (b'{"specversion": "0.3"}', r"incident: specversion: '0.3'"),
+    ],
+)
+def test_payload_that_is_no_incident_is_named(payload: bytes, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        parse_incident(payload)
+
+
+def test_payload_refuses_fields_that_the_contract_does_not_name() -> None:
+    content = json.loads(WIRE.incident(START, sequence=1, time_ns=NOW_NS).payload)["data"]
+
+    with pytest.raises(ValueError, match="severity"):
+        IncidentData.model_validate({**content, "severity": "high"})
+    with pytest.raises(ValueError, match="want both in an end and in nothing else"):
+        IncidentData.model_validate({**content, "duration_s": 3})
+
+
+def test_status_is_retained_and_the_will_says_offline_with_the_same_boot_id() -> None:
+    status = WIRE.status(
+        "degraded",
+        time_ns=NOW_NS,
+        backend="cpu",
+        reasons=["camera cam1 lost"],
+        counters={"dropped_updates": 2},
+        versions={"ropewatch": "0.1.0"},
+    )
+    will = WIRE.will()
+
+    content, last = _checked(status, "status"), _checked(will, "status")
+    assert status.topic == will.topic == "ropewatch/v1/yard/box1/status"
+    assert all((m.qos, m.retain, m.expiry_s) == (1, True, None) for m in (status, will))
+    assert (content["status"], content["reasons"]) == ("degraded", ["camera cam1 lost"])
+    assert content["counters"] == {"dropped_updates": 2}
+    assert (last["status"], last["time"]) == ("offline", None)
+    assert last["boot_id"] == content["boot_id"] == "01BOOT"
+
+
+@pytest.mark.parametrize(("blind", "status"), [(None, "watching"), ("lost", "blind")])
+def test_camera_status_says_watching_or_why_blind(blind: str | None, status: str) -> None:
+    message = WIRE.camera_status("cam1", time_ns=NOW_NS, blind=blind)
+
+    content = _checked(message, "camera_status")
+    assert message.topic == "ropewatch/v1/yard/box1/camera/cam1/status"
+    assert message.retain
+    assert (content["status"], content["reason"]) == (status, blind)
+
+
+def test_camera_state_holds_what_a_new_subscriber_needs() -> None:
+    message = WIRE.camera_state(
+        "cam1", time_ns=NOW_NS, open_incidents=["01A"], safe=2, unsafe=1, unknown=0
+    )
+
+    content = _checked(message, "camera_state")
+    assert message.topic == "ropewatch/v1/yard/box1/camera/cam1/state"
+    assert message.retain
+    assert content["open_incidents"] == ["01A"]
+    assert content["counts"] == {"safe": 2, "unsafe": 1, "unknown": 0}
+
+
+@pytest.mark.parametrize(
+    ("time_ns", "text"),
+    [
+        (0, "1970-01-01T00:00:00.000000Z"),
+        (1_999, "1970-01-01T00:00:00.000001Z"),
+        (253_402_300_799_999_999_999, "9999-12-31T23:59:59.999999Z"),
+    ],
+)
+def test_rfc3339_cuts_to_microseconds(time_ns: int, text: str) -> None:
+    assert rfc3339(time_ns) == text
+
+
+def test_published_schemas_are_those_of_the_models() -> None:
+    written = {path.name: path.read_text() for path in SCHEMAS.glob("*.schema.json")}
+
+    assert written == schema_texts(), "run: python -m ropewatch.schema"
+
+
+def test_schemas_are_valid_and_take_a_good_site(tmp_path: Path) -> None:
+    for path in write_schemas(tmp_path):
+        schema = json.loads(path.read_text())
+        jsonschema.Draft202012Validator.check_schema(schema)
+        if path.name == "site.schema.json":
+            jsonschema.validate(site_data(), schema)
