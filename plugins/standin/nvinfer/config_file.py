@@ -74,10 +74,9 @@ def _typed(
             continue
         try:
             value = read(key.kind)
-        except (ValueError, GLib.Error) as error:
-            said = error.message if isinstance(error, GLib.Error) else str(error)
+        except ValueError as error:
             raise ModelError(
-                f"{found.path}: [{group}] {name}: {said}, want {key.wanted}; correct the value"
+                f"{found.path}: [{group}] {name}: {error}, want {key.wanted}; correct the value"
             ) from error
         if not key.accepts(value):
             shown = ";".join(map(str, value)) if isinstance(value, tuple) else value
@@ -114,7 +113,10 @@ def _ini_reader(ini: Any, group: str, key: str) -> Callable[[Kind], Value]:
     }
 
     def read(kind: Kind) -> Value:
-        value = readers[kind](group, key)
+        try:
+            value = readers[kind](group, key)
+        except GLib.Error as error:
+            raise ValueError(ini.get_value(group, key)) from error
         return tuple(value) if isinstance(value, list) else value
 
     return read

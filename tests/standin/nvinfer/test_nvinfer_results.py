@@ -1,0 +1,318 @@
+"""Labels, verdicts, memory of objects, clustering order, and parsers through the C++ ABI."""
+
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from plugins.standin.nvinfer.classify import Attribute, Verdict, classify
+from plugins.standin.nvinfer.config import InferConfig, load_config
+from plugins.standin.nvinfer.custom_parser import CustomParser
+from plugins.standin.nvinfer.default_parser import DefaultParser
+from plugins.standin.nvinfer.history import UNTRACKED, Choice, Histories, Sighting
+from plugins.standin.nvinfer.labels import check_classifier_labels, read_labels
+from plugins.standin.nvinfer.outputs import OutputLayer
+from plugins.standin.nvinfer.postprocess import Candidates, cluster
+from plugins.standin.nvinfer.preprocess import NetworkInput
+from ropewatch.errors import ModelError
+from tests.standin.nvinfer.tiny import PARSE, ini
+
+PLUGIN = Path(__file__).parents[3] / "plugins" / "nvdsinfer_ropewatch"
+NETWORK = NetworkInput("images", 640, 384, 3)
+SCORES = OutputLayer("scores", (2,), "float32", 1)
+
+
+def detector(tmp_path: Path, text: str = "", **keys: int | str) -> InferConfig:
+    values = {"gie_unique_id": 1, "num_detected_classes": 2, "cluster_mode": 2, **keys}
+    return load_config(ini(tmp_path / "pgie.txt", text, **values))
+
+
+def secondary(tmp_path: Path, **keys: int) -> InferConfig:
+    values = {"gie_unique_id": 2, "process_mode": 2, "network_type": 1, **keys}
+    return load_config(ini(tmp_path / "sgie.txt", **values))
+
+
+def candidates(*rows: tuple[int, list[float], float]) -> Candidates:
+    return Candidates(
+        np.array([row[0] for row in rows], np.int64),
+        np.array([row[1] for row in rows], np.float32).reshape(-1, 4),
+        np.array([row[2] for row in rows], np.float32),
+    )
+
+
+def test_cluster_orders_by_class_then_confidence_and_keeps_ties_in_order(tmp_path: Path) -> None:
+    found = cluster(
+        candidates(
+            (1, [0, 0, 8, 8], 0.5),
+            (0, [100, 0, 8, 8], 0.6),
+            (0, [200, 0, 8, 8], 0.9),
+            (0, [300, 0, 8, 8], 0.6),
+        ),
+        detector(tmp_path),
+    )
+
+    assert found.class_ids.tolist() == [0, 0, 0, 1]
+    assert found.boxes_ltwh[:, 0].tolist() == [200, 100, 300, 0]
+
+
+def test_cluster_suppresses_within_a_class_only(tmp_path: Path) -> None:
+    same = [0.0, 0.0, 8.0, 8.0]
+
+    found = cluster(candidates((0, same, 0.9), (1, same, 0.8), (0, same, 0.7)), detector(tmp_path))
+
+    assert found.class_ids.tolist() == [0, 1]
+
+
+def test_post_threshold_is_strict_and_topk_is_per_class(tmp_path: Path) -> None:
+    text = "[class-attrs-all]\npost-cluster-threshold=0.5\ntopk=1\n"
+    rows = [(0, [20.0 * n, 0, 8, 8], score) for n, score in enumerate([0.5, 0.6, 0.9])]
+
+    found = cluster(candidates(*rows, (1, [0, 0, 8, 8], 0.75)), detector(tmp_path, text))
+
+    assert found.confidences.tolist() == [pytest.approx(0.9), 0.75]
+
+
+def test_without_clustering_the_parsers_order_stays_unless_topk_sorts(tmp_path: Path) -> None:
+    rows = candidates((0, [0, 0, 8, 8], 0.3), (0, [0, 0, 8, 8], 0.9), (0, [1, 0, 8, 8], 0.5))
+    strict = "[class-attrs-all]\npost-cluster-threshold=0.8\n"
+
+    unsorted = cluster(rows, detector(tmp_path, strict, cluster_mode=4))
+    best = cluster(rows, detector(tmp_path, "[class-attrs-all]\ntopk=2\n", cluster_mode=4))
+
+    assert unsorted.confidences.tolist() == pytest.approx([0.3, 0.9, 0.5])
+    assert best.confidences.tolist() == pytest.approx([0.9, 0.5])
+
+
+def test_topk_0_keeps_nothing_and_an_empty_frame_is_empty(tmp_path: Path) -> None:
+    none = detector(tmp_path, "[class-attrs-all]\ntopk=0\n")
+
+    assert len(cluster(candidates((0, [0, 0, 8, 8], 0.9)), none)) == 0
+    assert len(cluster(candidates(), detector(tmp_path))) == 0
+
+
+def test_labels_are_lines_of_classes_and_empty_lines_do_not_count(tmp_path: Path) -> None:
+    path = tmp_path / "labels.txt"
+    path.write_text("a;b\n\nc;;d")
+
+    assert read_labels(path, config=path) == (("a", "b"), ("c", "", "d"))
+
+
+def test_a_missing_labels_file_names_config_and_key(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"sgie\.txt: labelfile-path: .*none\.txt"):
+        read_labels(tmp_path / "none.txt", config=Path("sgie.txt"))
+
+
+@pytest.mark.parametrize(
+    "labels", [pytest.param((("ok",), ("bad",)), id="a-class-a-line"), pytest.param((), id="none")]
+)
+def test_classifier_labels_of_the_wrong_shape_are_refused(
+    labels: tuple[tuple[str, ...], ...],
+) -> None:
+    with pytest.raises(ModelError, match=r"divided by ;"):
+        check_classifier_labels(labels, (SCORES,), config=Path("c"), path=Path("l"))
+
+
+@pytest.mark.parametrize(
+    ("scores", "threshold", "value"),
+    [
+        pytest.param([0.3, 0.7], 0.0, 1, id="largest"),
+        pytest.param([0.5, 0.5], 0.0, 0, id="first-wins-a-tie"),
+        pytest.param([0.5, 0.4], 0.5, None, id="threshold-is-strict"),
+        pytest.param([-1.0, -2.0], 0.0, None, id="negative-logits-never-pass"),
+        pytest.param([0.0, 0.0], 0.0, None, id="zero-is-not-above-zero"),
+    ],
+)
+def test_classify_takes_the_first_largest_above_threshold(
+    scores: list[float], threshold: float, value: int | None
+) -> None:
+    verdict = classify((np.array(scores, np.float32),), (("ok", "bad"),), threshold=threshold)
+
+    assert [attribute.value for attribute in verdict.attributes] == (
+        [] if value is None else [value]
+    )
+
+
+def test_classify_joins_labels_of_all_outputs_with_a_space_after_each() -> None:
+    arrays = (np.array([0.1, 0.9], np.float32), np.array([0.6, 0.4], np.float32))
+
+    verdict = classify(arrays, (("a", "b"), ("c", "d")), threshold=0)
+
+    assert verdict.text == "b c "
+    assert verdict.attributes[1] == Attribute(1, 0, float(np.float32(0.6)), "c")
+
+
+def test_classify_counts_an_empty_label_as_found_and_a_missing_one_not() -> None:
+    array = np.array([0.1, 0.9], np.float32)
+
+    assert classify((array,), (("a", ""),), threshold=0).text == " "
+    assert classify((array,), (("a",),), threshold=0).text == ""
+
+
+def seen(object_id: int = 7, *, width: float = 100, height: float = 200) -> Sighting:
+    return Sighting(object_id, 1, 0, width, height)
+
+
+def test_a_tracked_object_is_classified_again_only_when_it_grew_by_a_fifth(tmp_path: Path) -> None:
+    memory = Histories(secondary(tmp_path))
+
+    choices = [
+        memory.choose(0, frame, seen(width=width))[0]
+        for frame, width in enumerate([100, 100, 120, 120.01, 130])
+    ]
+
+    assert choices == [Choice.INFER, Choice.REUSE, Choice.REUSE, Choice.INFER, Choice.REUSE]
+
+
+def test_interval_0_classifies_on_every_frame_and_n_after_more_than_n(tmp_path: Path) -> None:
+    every = Histories(secondary(tmp_path, secondary_reinfer_interval=0))
+    third = Histories(secondary(tmp_path, secondary_reinfer_interval=2))
+
+    assert [every.choose(0, frame, seen())[0] for frame in range(3)] == [Choice.INFER] * 3
+    assert [third.choose(0, frame, seen())[0] for frame in range(5)] == [
+        Choice.INFER, Choice.REUSE, Choice.REUSE, Choice.INFER, Choice.REUSE,
+    ]  # fmt: skip
+
+
+def test_two_objects_of_one_id_in_a_frame_share_one_memory(tmp_path: Path) -> None:
+    memory = Histories(secondary(tmp_path, secondary_reinfer_interval=0))
+
+    assert [memory.choose(0, 0, seen())[0] for _ in range(2)] == [Choice.INFER, Choice.REUSE]
+
+
+def test_a_frame_counter_that_starts_again_classifies_at_once(tmp_path: Path) -> None:
+    memory = Histories(secondary(tmp_path))
+    memory.choose(0, 500, seen())
+
+    assert memory.choose(0, 3, seen())[0] is Choice.INFER
+
+
+def test_untracked_objects_are_always_classified_and_never_remembered(tmp_path: Path) -> None:
+    memory = Histories(secondary(tmp_path))
+
+    found = [memory.choose(0, frame, seen(UNTRACKED)) for frame in range(2)]
+
+    assert found == [(Choice.INFER, None)] * 2
+
+
+def test_a_remembered_object_that_became_too_small_keeps_its_verdict(tmp_path: Path) -> None:
+    memory = Histories(secondary(tmp_path, secondary_reinfer_interval=0))
+    _, history = memory.choose(0, 0, seen())
+    assert history is not None
+    history.verdict = Verdict((Attribute(0, 1, 0.9, "bad"),), "bad ")
+
+    assert memory.choose(0, 1, seen(width=15)) == (Choice.REUSE, history)
+    assert memory.choose(0, 1, seen(8, width=15)) == (Choice.SKIP, None)
+
+
+def test_stream_eos_forgets_the_objects_and_pad_deleted_the_source(tmp_path: Path) -> None:
+    memory = Histories(secondary(tmp_path))
+    memory.add_source(1)
+    memory.choose(1, 0, seen())
+
+    memory.forget_objects(1)
+
+    assert memory.choose(1, 1, seen())[0] is Choice.INFER
+    memory.remove_source(1)
+    assert not memory.knows(1)
+    assert memory.knows(0)
+
+
+def test_a_secondary_detector_runs_on_every_frame_by_default(tmp_path: Path) -> None:
+    default = Histories(detector(tmp_path, process_mode=2))
+    spaced = Histories(detector(tmp_path, process_mode=2, secondary_reinfer_interval=1))
+
+    assert [default.choose(0, frame, seen())[0] for frame in range(3)] == [Choice.INFER] * 3
+    assert [spaced.choose(0, frame, seen())[0] for frame in range(3)] == [
+        Choice.INFER, Choice.SKIP, Choice.INFER,
+    ]  # fmt: skip
+
+
+def test_only_objects_of_the_named_component_and_classes_are_looked_at(tmp_path: Path) -> None:
+    config = secondary(tmp_path, operate_on_gie_id=1, operate_on_class_ids=0)
+    memory = Histories(config)
+
+    assert memory.choose(0, 0, Sighting(1, 1, 0, 50, 50))[0] is Choice.INFER
+    assert memory.choose(0, 0, Sighting(2, 3, 0, 50, 50))[0] is Choice.SKIP
+    assert memory.choose(0, 0, Sighting(3, 1, 1, 50, 50))[0] is Choice.SKIP
+
+
+@pytest.fixture(scope="module", params=[24, 28], ids=lambda size: f"{size}-bytes")
+def library(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp(f"layout{request.param}")
+    make = ["make", "-s", "-C", str(PLUGIN), f"OUT_DIR={folder}"]
+    subprocess.run([*make, f"DETECTION_BYTES={request.param}"], check=True)
+    return folder / "libnvdsinfer_ropewatch.so"
+
+
+def parser(tmp_path: Path, library: Path, rows: int, *, function: str = PARSE) -> CustomParser:
+    config = detector(
+        tmp_path,
+        "[class-attrs-all]\npre-cluster-threshold=0.35\n",
+        custom_lib_path=str(library),
+        parse_bbox_func_name=function,
+    )
+    return CustomParser(config, NETWORK, (OutputLayer("boxes", (rows, 6), "float32", 1),))
+
+
+def test_the_parser_library_is_called_through_its_cpp_abi(tmp_path: Path, library: Path) -> None:
+    rows = [[10, 20, 110, 220, 0.75, 0], [0, 0, 8, 4, 0.5, 1], [0, 0, 8, 4, 0.25, 1]]
+    parse = parser(tmp_path, library, len(rows))
+
+    found = parse((np.array(rows, np.float32),))
+
+    assert found is not None
+    assert found.class_ids.tolist() == [0, 1]
+    assert found.boxes_ltwh.tolist() == [[10, 20, 100, 200], [0, 0, 8, 4]]
+    assert found.confidences.tolist() == [0.75, 0.5]
+
+
+def test_the_parser_may_find_nothing_and_then_very_much(tmp_path: Path, library: Path) -> None:
+    parse = parser(tmp_path, library, 5000)
+    full = np.tile(np.array([[0, 0, 8, 8, 0.9, 0]], np.float32), (5000, 1))
+
+    counts = [len(found) for found in map(parse, [(full * 0,), (full,)]) if found is not None]
+
+    assert counts == [0, 5000]
+
+
+def test_a_missing_function_names_file_key_and_library(tmp_path: Path, library: Path) -> None:
+    with pytest.raises(ModelError, match=r"pgie\.txt: parse-bbox-func-name: None.* is not in"):
+        parser(tmp_path, library, 1, function="NoneSuch")
+
+
+@pytest.mark.parametrize("exists", [False, True])
+def test_a_library_that_cannot_be_loaded_names_file_and_key(
+    tmp_path: Path, *, exists: bool
+) -> None:
+    library = tmp_path / "lib.so"
+    if exists:
+        library.write_text("no library")
+
+    with pytest.raises(ModelError, match=r"pgie\.txt: custom-lib-path: .*lib\.so"):
+        parser(tmp_path, library, 1)
+
+
+def test_the_default_parser_reads_a_detectnet_grid(tmp_path: Path) -> None:
+    # A 64x32 network with a 2x1 grid: strides 32, cell centres at 0.5 and 32.5 px.
+    network = NetworkInput("images", 64, 32, 3)
+    layers = (
+        OutputLayer("output_bbox", (8, 1, 2), "float32", 1),
+        OutputLayer("output_cov", (2, 1, 2), "float32", 2),
+    )
+    boxes = np.zeros((8, 1, 2), np.float32)
+    boxes[0:4, 0, 1] = np.array([10, 0, 20, 40], np.float32) / 35
+    coverage = np.zeros((2, 1, 2), np.float32)
+    coverage[0, 0, 1] = 0.5
+
+    found = DefaultParser(detector(tmp_path), network, layers)((boxes, coverage))
+
+    assert found is not None
+    # x1 = 32.5 - 10, y1 = 0.5 - 0, x2 = 32.5 + 20, y2 = 0.5 + 40 cut to the last row.
+    np.testing.assert_allclose(found.boxes_ltwh, [[22.5, 0.5, 30, 30.5]], rtol=1e-6)
+    assert found.confidences.tolist() == [0.5]
+
+
+def test_without_a_parser_a_model_of_another_kind_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"parse-bbox-func-name is not set.*boxes"):
+        DefaultParser(detector(tmp_path), NETWORK, (OutputLayer("boxes", (300, 6), "float32", 1),))
