@@ -23,6 +23,7 @@ from deepstream.nvinfer_config import (
 from deepstream.plan import PGIE_ID, SGIE_ID, make_plan
 from deepstream.probes.crops import FramesInFlight
 from deepstream.probes.expand import ExpandStage
+from deepstream.probes.guard import Stage
 from deepstream.probes.restore import RestoreStage
 from deepstream.probes.smooth import SmoothStage
 from deepstream.publisher import Publisher
@@ -34,6 +35,7 @@ from ropewatch.incidents import EndReason
 from ropewatch.labels import check_score_label, read_classifier_labels
 from ropewatch.monitor import SourceMonitor
 from ropewatch.settings import SiteSettings
+from ropewatch.wire import Wire
 
 log = logging.getLogger("ropewatch.app")
 
@@ -108,7 +110,9 @@ def _compose(site: SiteSettings, backend: Backend) -> App:
     publisher = Publisher(
         site.mqtt, client_id=f"ropewatch-{site.site}-{site.box}", will=wire.will()
     )
-    reporter = Reporter(wire, publisher, backend=backend.name)
+    reporter = Reporter(
+        wire, publisher, backend=backend.name, status_every_s=site.health.status_every_s
+    )
     recorder = None if site.recording is None else Recorder(site.recording)
     handlers: list[Handler] = [reporter] if recorder is None else [reporter, recorder]
     dispatcher = Dispatcher(handlers)
@@ -127,10 +131,10 @@ def _compose(site: SiteSettings, backend: Backend) -> App:
         monitors=tuple(SourceMonitor(name, site, lambda: str(ULID())) for name in source_ids),
         sink=dispatcher,
         frame_wh_px=(site.muxer.width_px, site.muxer.height_px),
-        score_index=score_index(classifier.path("labelfile-path"), site.classifier.score_label),
+        score_index=_score_index(site, classifier),
         draw=site.video.annotated_file is not None,
     )
-    stages = {
+    stages: dict[str, Stage] = {
         "expand": _expand_stage(site, door, in_flight, classifier),
         "restore": RestoreStage(door, in_flight),
         "smooth": smooth,

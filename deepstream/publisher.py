@@ -82,7 +82,7 @@ class Publisher:
         Raises:
             BrokerError: with `require_broker`, the broker is absent or refuses.
         """
-        properties = Properties(PacketTypes.CONNECT)
+        properties = _properties(PacketTypes.CONNECT)
         properties.SessionExpiryInterval = SESSION_EXPIRY_S
         self._client.connect_async(
             self._settings.host,
@@ -226,9 +226,10 @@ class Publisher:
 
     def _on_disconnect(self, _c: Any, _d: Any, _flags: Any, reason: Any, _props: Any) -> None:
         with self._changed:
-            self._connected = False
+            was_connected, self._connected = self._connected, False
             self._changed.notify_all()
-        if not self._stopping:
+        # After a refusal paho reports a lost connection too; the refusal is the better word.
+        if was_connected and not self._stopping:
             self._failed(f"connection lost: {reason}")
 
     def _on_publish(self, _c: Any, _d: Any, mid: int, reason: Any, _props: Any) -> None:
@@ -300,8 +301,12 @@ def _set_tls(client: mqtt.Client, settings: MqttSettings) -> None:
         ) from None
 
 
+def _properties(packet_type: int) -> Properties:
+    return Properties(packet_type)  # type: ignore[no-untyped-call]  # paho 2 annotates it not
+
+
 def _publish_properties(message: Message) -> Properties:
-    properties = Properties(PacketTypes.PUBLISH)
+    properties = _properties(PacketTypes.PUBLISH)
     properties.ContentType = message.content_type
     if message.expiry_s is not None:
         properties.MessageExpiryInterval = message.expiry_s
@@ -309,6 +314,6 @@ def _publish_properties(message: Message) -> Properties:
 
 
 def _will_properties(message: Message) -> Properties:
-    properties = Properties(PacketTypes.WILLMESSAGE)
+    properties = _properties(PacketTypes.WILLMESSAGE)
     properties.ContentType = message.content_type
     return properties

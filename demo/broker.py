@@ -72,7 +72,8 @@ class PrivateBroker:
             f"listener {self.port} {self.host}\n{anonymous}{self._extra_config}\n",
             encoding="utf-8",
         )
-        log = (folder / "mosquitto.log").open("ab")
+        # A fresh log at each start: "running" must be this start's word.
+        log = (folder / "mosquitto.log").open("wb")
         with log:
             self._process = subprocess.Popen([program, "-c", str(config)], stdout=log, stderr=log)
         self._wait_until_ready(folder / "mosquitto.log")
@@ -90,10 +91,9 @@ class PrivateBroker:
         while time.monotonic() < deadline_s:
             if self._process.poll() is not None:
                 break
-            with socket.socket() as probe:
-                probe.settimeout(0.2)
-                if probe.connect_ex((self.host, self.port)) == 0:
-                    return
+            # Not a connection: another broker on the port would take it.
+            if " running" in log.read_text(encoding="utf-8", errors="replace"):
+                return
             time.sleep(0.02)
         said = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
         raise BrokerError(

@@ -53,7 +53,7 @@ def test_an_unclipped_person_becomes_one_incident_at_the_broker(
     assert ran.code == 0, ran.output
     assert [event["type"].split(".")[3] for event in events] == ["start", "end"]
     assert len({event["subject"] for event in events}) == 1
-    assert events[1]["data"]["end"]["reason"] == "rope_seen"
+    assert events[1]["data"]["end_reason"] == "rope_seen"
 
 
 def test_the_incident_starts_and_ends_when_the_settings_say(
