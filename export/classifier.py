@@ -4,17 +4,19 @@ import dataclasses
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
+import onnx
 import torch
 
 from export.checkpoints import load_weights, read_checkpoint
 from export.classifier_model import Architecture, ForNvinfer, RoiClassifier
-from export.package import OnStage, bytes_fact, file_fact, publish, serialise, silent
-from export.parity import Floats, as_nvinfer, batches_to_check, compare, run_onnx, sample_images
-from export.to_onnx import OPSET, Batch, library_versions, operators_of, tensors_of, to_onnx
+from export.package import Description, OnStage, publish, silent
+from export.parity import Floats, check_batches, compare
+from export.to_onnx import Batch, to_onnx
 from ropewatch.errors import ModelError
-from ropewatch.manifest import Manifest, ParityFact, Preprocessing
+from ropewatch.manifest import Preprocessing
 
-STAGES = 5
+STAGES = 4
 PRETRAINED_NOTE = (
     "If the backbone started from DINOv3 weights, Meta's DINOv3 licence applies to these as well."
 )
@@ -32,26 +34,22 @@ def export_classifier(
     name: str | None = None,
     on_stage: OnStage = silent,
 ) -> Path:
-    """Export with softmax inside, compare with PyTorch, and write ONNX and manifest.
+    """Export with softmax inside, compare with PyTorch, write `<name>.onnx` and its manifest.
 
     Args:
         weights: a checkpoint of the classifier; see `export.checkpoints`.
-        output_dir: for `<name>.onnx` and `<name>.onnx.manifest.json`.
-        architecture: of a checkpoint that does not carry its own. With neither, the documented
-            defaults of Architecture are taken, and labels and crop_wh must be given.
+        output_dir: made when missing.
+        architecture: of a checkpoint that does not carry its own. With neither, Architecture's
+            documented defaults are taken, and labels and crop_wh must be given.
         crop_wh: network width and height, px, where it is to differ from the architecture's.
         labels: in class order; must agree with an architecture that has them.
         mode: crop is the only one so far.
         batch: dynamic, or a fixed size.
-        name: of the model; the checkpoint's stem when None.
+        name: of the model; None takes the checkpoint's stem.
         on_stage: told of each of STAGES stages.
 
-    Returns:
-        The path of the ONNX.
-
     Raises:
-        ModelError: the checkpoint does not fit, or the exported graph differs from PyTorch;
-            nothing is written then.
+        ModelError: something does not fit or differs from PyTorch; nothing is written then.
     """
     if mode != "crop":
         raise ModelError(f"mode: {mode!r}, want crop, the only mode that can be exported so far")
@@ -59,54 +57,48 @@ def export_classifier(
     own, tensors = read_checkpoint(weights)
     architecture = _resolve(own, architecture, crop_wh=crop_wh, labels=labels, origin=weights)
     model = load_weights(architecture, tensors, origin=weights)
-    preprocessing = _preprocessing(architecture)
-
     on_stage("exporting to ONNX")
-    width, height = architecture.crop_wh
-    example = torch.zeros(2 if batch == "dynamic" else batch, 3, height, width)
     graph = to_onnx(
         ForNvinfer(model).eval(),
-        example,
+        size_wh=architecture.crop_wh,
         input_name="images",
         output_name="probabilities",
         batch=batch,
     )
-    content = serialise(graph)
-
     on_stage("comparing with PyTorch")
-    name = name or weights.stem
-    parity: tuple[ParityFact, ...] = ()
-    for size in batches_to_check(batch):
-        pixels = sample_images(size, size_wh=architecture.crop_wh)
-        images = as_nvinfer(pixels, preprocessing)
-        parity += compare(
+    description = _describe(graph, model, name=name or weights.stem, weights=weights, batch=batch)
+    on_stage("writing")
+    return publish(graph, description, output_dir=output_dir)
+
+
+def _describe(
+    graph: onnx.ModelProto, model: RoiClassifier, *, name: str, weights: Path, batch: Batch
+) -> Description:
+    architecture, preprocessing = model.architecture, _preprocessing(model.architecture)
+    parity = check_batches(
+        graph,
+        batch=batch,
+        size_wh=architecture.crop_wh,
+        preprocessing=preprocessing,
+        check=lambda pixels, _, answer: compare(
             name,
-            batch=size,
             expected=_probabilities(model, pixels),
-            actual=run_onnx(graph, images),
-            quantities={"probability": (lambda answer: answer, 1e-5)},
-        )
-    on_stage("writing the manifest")
-    manifest = Manifest(
-        format="ropewatch-model-1",
+            actual=answer,
+            quantities={"probability": (lambda probabilities: probabilities, 1e-5)},
+        ),
+    )
+    return Description(
+        name=name,
         kind="classifier",
         mode="crop",
-        onnx=bytes_fact(f"{name}.onnx", content),
-        weights=file_fact(weights),
-        opset=OPSET,
-        inputs=tensors_of(graph.graph.input),
-        outputs=tensors_of(graph.graph.output),
+        weights=weights,
         preprocessing=preprocessing,
         labels=architecture.labels,
         architecture=architecture.to_json(),
-        operators=operators_of(graph),
         parity=parity,
-        versions=library_versions("timm"),
-        licence_notes=(PRETRAINED_NOTE,),
+        library="timm",
+        licence_note=PRETRAINED_NOTE,
     )
-    written = publish(content, manifest, output_dir=output_dir)
-    on_stage("done")
-    return written
 
 
 def _resolve(
@@ -157,7 +149,7 @@ def _preprocessing(architecture: Architecture) -> Preprocessing:
     )
 
 
-def _probabilities(model: RoiClassifier, pixels: "np.typing.NDArray[np.uint8]") -> Floats:
+def _probabilities(model: RoiClassifier, pixels: npt.NDArray[np.uint8]) -> Floats:
     """PyTorch's answer to 8-bit RGB pixels, normalised as in training."""
     with torch.no_grad():
         logits = model(model.normalise(torch.from_numpy(pixels)))

@@ -1,6 +1,6 @@
 """The `ropewatch export ...` commands: command line only, the work is next door.
 
-torch is imported when a command runs, so that --help works without it.
+What it needs is imported when a command runs: --help works without torch, and fast.
 """
 
 import argparse
@@ -11,11 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-
 from ropewatch.errors import BackendError, ModelError
-from ropewatch.manifest import load_verified, manifest_of
 
 if TYPE_CHECKING:
     from export.classifier_model import Architecture
@@ -201,6 +197,15 @@ def _read_architecture(path: Path | None) -> "Architecture | None":
 @contextmanager
 def _progress(stages: int) -> "Iterator[OnStage]":
     """A bar on the error stream that moves on each time a stage begins."""
+    from rich.console import Console  # noqa: PLC0415 (the command line is read without it)
+    from rich.progress import (  # noqa: PLC0415
+        BarColumn,
+        Progress,
+        SpinnerColumn,
+        TextColumn,
+        TimeElapsedColumn,
+    )
+
     columns: Sequence[Any] = (
         SpinnerColumn(),
         TextColumn("{task.description}"),
@@ -209,11 +214,13 @@ def _progress(stages: int) -> "Iterator[OnStage]":
     )
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         # Starting at -1 makes the first stage begin at 0 done.
-        task = bar.add_task("starting", total=stages - 1, completed=-1)
+        task = bar.add_task("starting", total=stages, completed=-1)
         yield lambda stage: bar.update(task, description=stage, advance=1)
 
 
 def _tell(written: Path) -> None:
+    from ropewatch.manifest import load_verified, manifest_of  # noqa: PLC0415 (pydantic)
+
     manifest = load_verified(written)
     size_mb = manifest.onnx.size_bytes / 1e6
     print(f"wrote {written} ({size_mb:.1f} MB) and {manifest_of(written).name}")

@@ -9,14 +9,14 @@ import numpy as np
 import torch
 from torch import nn
 
-from export.package import OnStage, bytes_fact, file_fact, publish, serialise, silent
-from export.parity import Floats, as_nvinfer, batches_to_check, compare, run_onnx, sample_images
-from export.to_onnx import OPSET, Batch, library_versions, operators_of, tensors_of, to_onnx
+from export.package import Description, OnStage, publish, silent
+from export.parity import Floats, check_batches, compare
+from export.to_onnx import Batch, to_onnx
 from export.ultralytics_pickle import load_detection_model
 from ropewatch.errors import ModelError
-from ropewatch.manifest import Manifest, ParityFact, Preprocessing
+from ropewatch.manifest import ParityFact, Preprocessing
 
-STAGES = 5
+STAGES = 4
 PERSON = ("person",)
 LICENCE_NOTE = (
     "YOLO11's code and weights are AGPL-3.0 (Ultralytics), who claim that licence for models "
@@ -93,86 +93,82 @@ def export_detector(
     name: str | None = None,
     on_stage: OnStage = silent,
 ) -> Path:
-    """Export, compare with ultralytics' own head, and write ONNX and manifest.
+    """Export, compare with ultralytics' own head, write `<name>.onnx` and its manifest.
+
+    Raises ModelError, and writes nothing, where anything does not fit or differs.
 
     Args:
         weights: an ultralytics YOLO11 detection checkpoint, n to x, any classes.
         size_wh: network width and height, px; multiples of 32.
-        output_dir: for `<name>.onnx` and `<name>.onnx.manifest.json`.
+        output_dir: made when missing.
         classes: names from the checkpoint; their order becomes the class ids.
         batch: dynamic, or a fixed size.
-        symmetric_padding: the letterbox that the model was trained with: picture in the middle
-            (ultralytics' own), or at the top left.
+        symmetric_padding: training had the picture in the middle of the letterbox, not top left.
         trust_pickle: the caller vouches for the checkpoint's author.
-        name: of the model; the checkpoint's stem when None.
+        name: of the model; None takes the checkpoint's stem.
         on_stage: told of each of STAGES stages.
-
-    Returns:
-        The path of the ONNX.
-
-    Raises:
-        ModelError: the checkpoint, the size or the classes do not fit, or the exported graph
-            differs from PyTorch; nothing is written then.
     """
-    preprocessing = _preprocessing(symmetric_padding=symmetric_padding)
     on_stage("reading the checkpoint")
     model = load_detection_model(weights, trust_pickle=trust_pickle)
-    detect = _yolo11_head(model, weights)
     class_ids = _class_ids(model.names, classes, weights)
-    _check_size(size_wh, stride=int(detect.stride.max()))
-
-    plain = copy.deepcopy(model)
-    plain.model[-1] = PlainHead(plain.model[-1], class_ids=class_ids, size_wh=size_wh)
-    plain = plain.fuse(verbose=False).eval()
+    plain = _with_plain_head(model, class_ids, size_wh, weights)
     on_stage("exporting to ONNX")
-    rows = 2 if batch == "dynamic" else batch
-    example = torch.zeros(rows, 3, size_wh[1], size_wh[0])
-    graph = to_onnx(plain, example, input_name="images", output_name="detections", batch=batch)
-    content = serialise(graph)
-
-    on_stage("comparing with PyTorch")
-    name = name or weights.stem
-    parity: tuple[ParityFact, ...] = ()
-    for size in batches_to_check(batch):
-        pixels = sample_images(size, size_wh=size_wh)
-        images = as_nvinfer(pixels, preprocessing)
-        parity += _compare(
-            name, _as_ultralytics_sees_it(model, images, class_ids), run_onnx(graph, images)
-        )
-    on_stage("writing the manifest")
-    manifest = Manifest(
-        format="ropewatch-model-1",
-        kind="detector",
-        onnx=bytes_fact(f"{name}.onnx", content),
-        weights=file_fact(weights),
-        opset=OPSET,
-        inputs=tensors_of(graph.graph.input),
-        outputs=tensors_of(graph.graph.output),
-        preprocessing=preprocessing,
-        labels=tuple(classes),
-        operators=operators_of(graph),
-        parity=parity,
-        versions=library_versions("ultralytics"),
-        licence_notes=(LICENCE_NOTE,),
+    graph = to_onnx(
+        plain, size_wh=size_wh, input_name="images", output_name="detections", batch=batch
     )
-    written = publish(content, manifest, output_dir=output_dir)
-    on_stage("done")
-    return written
+    on_stage("comparing with PyTorch")
+    preprocessing = _preprocessing(symmetric=symmetric_padding)
+    name = name or weights.stem
+    parity = check_batches(
+        graph,
+        batch=batch,
+        size_wh=size_wh,
+        preprocessing=preprocessing,
+        check=lambda _, images, answer: _compare(
+            name, _as_ultralytics_sees_it(model, images, class_ids), answer
+        ),
+    )
+    on_stage("writing")
+    description = _describe(name, weights, preprocessing, labels=tuple(classes), parity=parity)
+    return publish(graph, description, output_dir=output_dir)
 
 
-def _preprocessing(*, symmetric_padding: bool) -> Preprocessing:
+def _describe(
+    name: str,
+    weights: Path,
+    preprocessing: Preprocessing,
+    *,
+    labels: tuple[str, ...],
+    parity: tuple[ParityFact, ...],
+) -> Description:
+    return Description(
+        name=name,
+        kind="detector",
+        weights=weights,
+        preprocessing=preprocessing,
+        labels=labels,
+        parity=parity,
+        library="ultralytics",
+        licence_note=LICENCE_NOTE,
+    )
+
+
+def _preprocessing(*, symmetric: bool) -> Preprocessing:
     """Ultralytics' scaling; nvinfer pads with zero bytes, where ultralytics pads with 114."""
     return Preprocessing(
         net_scale_factor=1 / 255,
         offsets=(0, 0, 0),
         model_color_format="RGB",
         maintain_aspect_ratio=True,
-        symmetric_padding=symmetric_padding,
+        symmetric_padding=symmetric,
         scaling_filter=1,
     )
 
 
-def _yolo11_head(model: Any, weights: Path) -> Any:
+def _with_plain_head(
+    model: Any, class_ids: Sequence[int], size_wh: tuple[int, int], weights: Path
+) -> nn.Module:
+    """A copy with our head and fused convolutions; the model itself stays as it is."""
     detect = model.model[-1]
     # Segment, Pose and OBB are subclasses with more outputs, and end-to-end heads need no NMS.
     if (
@@ -184,7 +180,15 @@ def _yolo11_head(model: Any, weights: Path) -> Any:
             f"{weights}: its head is {type(detect).__name__} (reg_max {detect.reg_max}), want "
             f"YOLO11's Detect; export a YOLO11 detection checkpoint"
         )
-    return detect
+    stride = int(detect.stride.max())
+    if any(side < stride or side % stride for side in size_wh):
+        raise ModelError(
+            f"size {size_wh[0]}x{size_wh[1]}, want multiples of {stride}; give --size-wh"
+        )
+    plain = copy.deepcopy(model)
+    plain.model[-1] = PlainHead(plain.model[-1], class_ids=class_ids, size_wh=size_wh)
+    fused: nn.Module = plain.fuse(verbose=False).eval()
+    return fused
 
 
 def _class_ids(names: dict[int, str], classes: Sequence[str], weights: Path) -> list[int]:
@@ -196,13 +200,6 @@ def _class_ids(names: dict[int, str], classes: Sequence[str], weights: Path) -> 
             f"give --classes"
         )
     return [ids[label] for label in classes]
-
-
-def _check_size(size_wh: tuple[int, int], *, stride: int) -> None:
-    if any(side < stride or side % stride for side in size_wh):
-        raise ModelError(
-            f"size {size_wh[0]}x{size_wh[1]}, want multiples of {stride}; give --size-wh"
-        )
 
 
 def _only_channels(conv: Any, channels: Sequence[int]) -> nn.Conv2d:
@@ -247,7 +244,6 @@ def _compare(name: str, expected: Floats, actual: Floats) -> tuple[ParityFact, .
 
     return compare(
         name,
-        batch=len(expected),
         expected=expected,
         actual=actual,
         quantities={

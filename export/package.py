@@ -3,12 +3,22 @@
 import hashlib
 import os
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Literal
 
 import onnx
 
+from export.to_onnx import OPSET, library_versions, operators_of, tensors_of
 from ropewatch.errors import ModelError
-from ropewatch.manifest import FileFact, Manifest, manifest_of, sha256_of
+from ropewatch.manifest import (
+    FileFact,
+    Manifest,
+    ParityFact,
+    Preprocessing,
+    manifest_of,
+    sha256_of,
+)
 
 # Called with a line of text as each stage begins.
 OnStage = Callable[[str], None]
@@ -18,15 +28,20 @@ def silent(_stage: str) -> None:
     """An OnStage for callers that show nothing."""
 
 
-def file_fact(path: Path) -> FileFact:
-    """Name, digest and size of a file on disk."""
-    return FileFact(file=path.name, sha256=sha256_of(path), size_bytes=path.stat().st_size)
+@dataclass(frozen=True, slots=True)
+class Description:
+    """What the graph itself does not say; the manifest explains each field."""
 
-
-def bytes_fact(name: str, content: bytes) -> FileFact:
-    """Name, digest and size of a file yet to be written."""
-    digest = hashlib.sha256(content).hexdigest()
-    return FileFact(file=name, sha256=digest, size_bytes=len(content))
+    name: str
+    kind: Literal["detector", "classifier"]
+    weights: Path
+    preprocessing: Preprocessing
+    labels: tuple[str, ...]
+    parity: tuple[ParityFact, ...]
+    library: str
+    licence_note: str
+    mode: Literal["crop"] | None = None
+    architecture: dict[str, Any] | None = None
 
 
 def require_file(path: Path, *, wanted: str) -> None:
@@ -37,28 +52,27 @@ def require_file(path: Path, *, wanted: str) -> None:
         raise ModelError(f"{path}: empty, want {wanted}; copy it again")
 
 
-def publish(content: bytes, manifest: Manifest, *, output_dir: Path) -> Path:
+def publish(graph: onnx.ModelProto, description: Description, *, output_dir: Path) -> Path:
     """Write the ONNX, then its manifest, each under a temporary name first.
 
     If the power fails between the two, the digest in the old manifest no longer fits and every
     reader refuses the pair.
 
     Args:
-        content: the serialised graph that `manifest.onnx` describes.
-        manifest: complete.
+        graph: checked and compared.
+        description: of the graph.
         output_dir: made when missing.
 
     Returns:
         The path of the ONNX.
     """
+    content: bytes = graph.SerializeToString()
+    manifest = _manifest(graph, content, description)
     onnx_path = output_dir / manifest.onnx.file
     text = manifest.model_dump_json(indent=1) + "\n"
     try:
         output_dir.mkdir(parents=True, exist_ok=True)
-        staged = [
-            _staged(onnx_path, content),
-            _staged(manifest_of(onnx_path), text.encode()),
-        ]
+        staged = [_staged(onnx_path, content), _staged(manifest_of(onnx_path), text.encode())]
         for temporary, final in staged:
             temporary.replace(final)
     except OSError as error:
@@ -69,10 +83,31 @@ def publish(content: bytes, manifest: Manifest, *, output_dir: Path) -> Path:
     return onnx_path
 
 
-def serialise(graph: onnx.ModelProto) -> bytes:
-    """The graph as the bytes of a .onnx file."""
-    content: bytes = graph.SerializeToString()
-    return content
+def _manifest(graph: onnx.ModelProto, content: bytes, description: Description) -> Manifest:
+    weights = description.weights
+    return Manifest(
+        format="ropewatch-model-1",
+        kind=description.kind,
+        mode=description.mode,
+        onnx=FileFact(
+            file=f"{description.name}.onnx",
+            sha256=hashlib.sha256(content).hexdigest(),
+            size_bytes=len(content),
+        ),
+        weights=FileFact(
+            file=weights.name, sha256=sha256_of(weights), size_bytes=weights.stat().st_size
+        ),
+        opset=OPSET,
+        inputs=tensors_of(graph.graph.input),
+        outputs=tensors_of(graph.graph.output),
+        preprocessing=description.preprocessing,
+        labels=description.labels,
+        architecture=description.architecture,
+        operators=operators_of(graph),
+        parity=description.parity,
+        versions=library_versions(description.library),
+        licence_notes=(description.licence_note,),
+    )
 
 
 def _staged(final: Path, content: bytes) -> tuple[Path, Path]:

@@ -16,11 +16,6 @@ Floats = npt.NDArray[np.float32]
 BATCHES = (1, 2, 7)
 
 
-def batches_to_check(batch: Batch) -> tuple[int, ...]:
-    """Sizes that a graph of this batch must answer to."""
-    return BATCHES if batch == "dynamic" else (batch,)
-
-
 def sample_images(batch: int, *, size_wh: tuple[int, int]) -> npt.NDArray[np.uint8]:
     """Pictures of blobs and noise, the same every time: (B, 3, H, W) uint8, RGB."""
     width, height = size_wh
@@ -50,10 +45,35 @@ def run_onnx(graph: onnx.ModelProto, images: Floats) -> Floats:
     return output
 
 
+def check_batches(
+    graph: onnx.ModelProto,
+    *,
+    batch: Batch,
+    size_wh: tuple[int, int],
+    preprocessing: Preprocessing,
+    check: Callable[[npt.NDArray[np.uint8], Floats, Floats], tuple[ParityFact, ...]],
+) -> tuple[ParityFact, ...]:
+    """Run the graph at each batch size that it must answer to, and check every answer.
+
+    Args:
+        graph: to run.
+        batch: dynamic is tried at BATCHES, a fixed size at itself.
+        size_wh: width and height, px.
+        preprocessing: what nvinfer does to the pixels.
+        check: takes 8-bit pixels (B, 3, H, W), the same as nvinfer scales them, and the
+            graph's answer.
+    """
+    facts: tuple[ParityFact, ...] = ()
+    for size in BATCHES if batch == "dynamic" else (batch,):
+        pixels = sample_images(size, size_wh=size_wh)
+        images = as_nvinfer(pixels, preprocessing)
+        facts += check(pixels, images, run_onnx(graph, images))
+    return facts
+
+
 def compare(
     name: str,
     *,
-    batch: int,
     expected: Floats,
     actual: Floats,
     quantities: Mapping[str, tuple[Callable[[Floats], Floats], float]],
@@ -62,14 +82,14 @@ def compare(
 
     Args:
         name: of the model, for the message.
-        batch: rows in both arrays.
-        expected: PyTorch's answer.
+        expected: PyTorch's answer, (B, ...).
         actual: ONNX Runtime's.
         quantities: for each name with unit, what part of an answer it is and its tolerance.
 
     Raises:
         ModelError: another shape, a number that is not finite, or a difference too large.
     """
+    batch = len(expected)
     if expected.shape != actual.shape:
         raise ModelError(
             f"{name}: batch {batch} gives {actual.shape}, want {expected.shape} as PyTorch; "

@@ -29,17 +29,24 @@ _DTYPES = {
 
 
 def to_onnx(
-    module: nn.Module, example: torch.Tensor, *, input_name: str, output_name: str, batch: Batch
+    module: nn.Module,
+    *,
+    size_wh: tuple[int, int],
+    input_name: str,
+    output_name: str,
+    batch: Batch,
 ) -> onnx.ModelProto:
-    """Trace, export and simplify a module with one input and one output.
+    """Trace, export and simplify a module with one image input and one output.
 
     Args:
-        module: in evaluation mode.
-        example: (B, 3, H, W) float32; height and width become fixed. With a fixed batch B is it.
+        module: in evaluation mode; takes (B, 3, H, W) float32.
+        size_wh: width and height, px; they become fixed.
         input_name: name of the input in the graph.
         output_name: name of the output in the graph.
         batch: a fixed size, or dynamic.
     """
+    # Traced at two, so that a batch of one is not mistaken for a dimension to broadcast.
+    example = torch.zeros(2 if batch == "dynamic" else batch, 3, size_wh[1], size_wh[0])
     axes = {name: {0: "batch"} for name in (input_name, output_name)}
     stream = io.BytesIO()
     with warnings.catch_warnings(), torch.no_grad():

@@ -117,17 +117,9 @@ def _listen(args: argparse.Namespace) -> int:
 
 
 def _add_export(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    command = commands.add_parser(
-        "export", help="PyTorch weights to ONNX (needs scripts/setup --export)", add_help=False
-    )
-    command.add_argument("rest", nargs=argparse.REMAINDER)
-    command.set_defaults(run=_export)
+    from export.cli import add_export_commands  # noqa: PLC0415 - light; torch comes with a run
 
-
-def _export(args: argparse.Namespace) -> int:
-    from export.cli import main as export_main  # noqa: PLC0415 - needs torch
-
-    return export_main(args.rest)
+    add_export_commands(commands)
 
 
 if __name__ == "__main__":
