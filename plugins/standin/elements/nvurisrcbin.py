@@ -1,0 +1,267 @@
+"""nvurisrcbin: a file, a download or a camera in; NV12 frames tagged as NVMM out.
+
+The part that opens and decodes is a branch of its own, outside the bin's state: a source that
+cannot be opened posts an ERROR and leaves the rest of the pipeline standing, and a camera that
+went away or a file that loops gets a new branch.
+"""
+
+import itertools
+import threading
+import weakref
+from typing import Any
+
+from plugins.standin import element as base
+from plugins.standin.elements.nvv4l2decoder import KeepEvery
+from plugins.standin.elements.retag import ToNvmm, ToSystem
+from plugins.standin.elements.time_shift import TimeShift
+from plugins.standin.elements.uri_branch import is_rtsp, make_branch, redacted
+from plugins.standin.elements.uri_watch import Watch
+from plugins.standin.gst import GLib, Gst
+
+# The branch's state is not the bin's, so the bin must not wait for it.
+_BRANCH_STATE = (Gst.MessageType.ASYNC_START, Gst.MessageType.ASYNC_DONE)
+_VIDEO = "vsrc_%u"
+_AUDIO = "asrc_%u"
+
+
+class NvUriSrcBin(base.Settings, Gst.Bin):
+    """One source; its pads vsrc_0 and asrc_0 come when the streams are known."""
+
+    __gtype_name__ = "GstNvUriSrcBin"
+    __gstmetadata__ = ("URI source", "Generic/Bin/Source", "Opens and decodes a URI", "ropewatch")
+    __gsttemplates__ = (
+        base.caps_template(
+            _VIDEO, Gst.PadDirection.SRC, "video/x-raw(memory:NVMM)", Gst.PadPresence.SOMETIMES
+        ),
+        base.caps_template(_AUDIO, Gst.PadDirection.SRC, "audio/x-raw", Gst.PadPresence.SOMETIMES),
+    )
+    PROPERTIES = (
+        base.string("uri"),
+        base.uint("type", effect=False),
+        base.uint("rtsp-reconnect-interval"),
+        base.uint("init-rtsp-reconnect-interval"),
+        base.integer("rtsp-reconnect-attempts", -1, low=-1),
+        base.uint("latency", 100),
+        base.boolean("drop-on-latency", True),
+        base.uint("select-rtp-protocol", 7),
+        base.uint("udp-buffer-size", 524288),
+        base.integer("source-id", -1, low=-1),
+        base.boolean("file-loop"),
+        base.boolean("disable-audio", True),
+        base.uint("drop-frame-interval", high=30),
+        base.uint("dec-skip-frames", high=2, effect=False),
+        base.boolean("disable-passthrough", effect=False),
+        base.uint("leaky", effect=False),
+        base.uint("max-size-buffers", 200, effect=False),
+        base.uint("buffer-mode", 3, effect=False),
+        base.uint("gpu-id", effect=False),
+        base.uint("cudadec-memtype", effect=False),
+        base.uint("num-extra-surfaces", 1, effect=False),
+        base.boolean("low-latency-mode", effect=False),
+        base.boolean("extract-sei-type5-data", effect=False),
+        base.string("sei-uuid", effect=False),
+        base.uint("smart-record", effect=False),
+        base.string("smart-rec-dir-path", effect=False),
+        base.string("smart-rec-file-prefix", "Smart_Record", effect=False),
+        base.uint("smart-rec-video-cache", 20, effect=False),
+        base.uint("smart-rec-cache", 20, effect=False),
+        base.uint("smart-rec-container", effect=False),
+        base.uint("smart-rec-mode", effect=False),
+        base.uint("smart-rec-default-duration", 20, effect=False),
+        base.boolean("smart-rec-status", effect=False),
+        base.uint("simulate-fps-interval-ms", effect=False),
+        base.boolean("ipc-buffer-timestamp-copy", effect=False),
+        base.integer("ipc-connection-attempts", -1, effect=False),
+        base.uint("ipc-connection-interval", effect=False),
+        base.string("ipc-socket-path", effect=False),
+    )
+    __gproperties__ = base.gproperties(PROPERTIES)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.start_settings()
+        self.branch: Gst.Element | None = None
+        self.branch_lock = threading.RLock()
+        self.wanted = Gst.State.NULL
+        self.watch: Watch | None = None
+        self.shift = TimeShift()
+        self.tail = self._make_tail()
+        base.cure_floating(self)
+
+    def _make_tail(self) -> list[Gst.Element]:
+        """Make what stays when the branch is replaced."""
+        nv12 = Gst.ElementFactory.make("capsfilter", None)
+        nv12.set_property("caps", Gst.Caps.from_string("video/x-raw, format=NV12"))
+        tail = [
+            ToSystem(),
+            Gst.ElementFactory.make("videoconvert", None),
+            nv12,
+            self.shift,
+            ToNvmm(),
+        ]
+        for item in tail:
+            self.add(item)
+        for before, after in itertools.pairwise(tail):
+            before.link(after)
+        return tail
+
+    # State
+
+    @base.guarded(Gst.StateChangeReturn.FAILURE)
+    def do_change_state(self, transition: Any) -> Gst.StateChangeReturn:
+        """Take the branch along; its failure is on the bus and is not the pipeline's."""
+        change = Gst.StateChange
+        if transition == change.PAUSED_TO_READY:
+            self._stop()
+        result = Gst.Bin.do_change_state(self, transition)
+        if result == Gst.StateChangeReturn.FAILURE:
+            return result
+        if transition == change.READY_TO_PAUSED:
+            self.wanted = Gst.State.PAUSED
+            started = self._start()
+            return result if started is None else started
+        if transition == change.PAUSED_TO_PLAYING:
+            self._move(Gst.State.PLAYING)
+        elif transition == change.PLAYING_TO_PAUSED:
+            return self._move(Gst.State.PAUSED) or result
+        return result
+
+    def _move(self, state: Any) -> Any:
+        """Move the branch; NO_PREROLL of a camera is the bin's own answer."""
+        with self.branch_lock:
+            self.wanted = state
+            if self.branch is None:
+                return None
+            result = self.branch.set_state(state)
+        live = Gst.StateChangeReturn.NO_PREROLL
+        return live if result == live else None
+
+    def _start(self) -> Any:
+        """Open the URI; FAILURE without one, NO_PREROLL of a camera, else None."""
+        uri = self.settings["uri"]
+        if not uri:
+            base.post_error(
+                self,
+                Gst.ResourceError,
+                Gst.ResourceError.NOT_FOUND,
+                f"{self.get_name()}: no uri, want one; set uri before the pipeline starts",
+            )
+            return Gst.StateChangeReturn.FAILURE
+        live = Gst.StateChangeReturn.NO_PREROLL
+        if is_rtsp(uri) and self.settings["rtsp-reconnect-interval"]:
+            self.watch = Watch(self)
+            self.shift.on_end = self.watch.lost
+        elif self.settings["file-loop"] and not is_rtsp(uri):
+            self.watch = Watch(self)
+            self.shift.on_end = self.watch.again
+            self.shift.accumulates = True
+        self.shift.source_id = self.settings["source-id"]
+        self.shift.set_passthrough(not self.shift.accumulates)
+        result = self.open_branch()
+        if self.watch is not None:
+            self.watch.start()
+        return live if result == live else None
+
+    def _stop(self) -> None:
+        if self.watch is not None:
+            self.watch.stop()
+            self.watch = None
+        self.wanted = Gst.State.NULL
+        self.close_branch()
+        self.shift.on_end = None
+
+    # The branch
+
+    def open_branch(self) -> Any:
+        """Make a branch and bring it to the bin's state."""
+        this = weakref.ref(self)
+
+        def on_pad(pad: Gst.Pad, kind: str) -> None:
+            element = this()
+            if element is not None:
+                element.take_stream(pad, kind)
+
+        with self.branch_lock:
+            branch = make_branch(self.settings["uri"], self.settings, on_pad)
+            branch.connect("no-more-pads", _on_no_more_pads, this)
+            # The bin must not move the branch by itself: a failure would be the bin's, too.
+            branch.set_locked_state(True)
+            self.branch = branch
+            self.add(branch)
+            return branch.set_state(self.wanted)
+
+    def close_branch(self) -> None:
+        """Take the branch down."""
+        with self.branch_lock:
+            branch, self.branch = self.branch, None
+        if branch is not None:
+            branch.set_state(Gst.State.NULL)
+            self.remove(branch)
+
+    @base.guarded(None)
+    def take_stream(self, pad: Gst.Pad, kind: str) -> None:
+        """Link a decoded stream to the tail, and show the bin's pad at the first one."""
+        if kind == "audio":
+            self._show("asrc_0", pad, _AUDIO)
+            return
+        entry = self.tail[0].get_static_pad("sink")
+        if kind != "video" or entry.is_linked():
+            return
+        pad.link(entry)
+        if self.watch is not None:
+            pad.add_probe(Gst.PadProbeType.BUFFER, self.watch.on_buffer)
+        if self.get_static_pad("vsrc_0") is None:
+            self._show("vsrc_0", self.tail[-1].get_static_pad("src"), _VIDEO)
+
+    def _show(self, name: str, target: Gst.Pad, template: str) -> None:
+        found = self.get_static_pad(name)
+        if found is not None:
+            found.set_target(target)
+            return
+        if name == "vsrc_0" and self.settings["drop-frame-interval"] > 1:
+            keep_every = KeepEvery(self.settings["drop-frame-interval"])
+            target.add_probe(Gst.PadProbeType.BUFFER, keep_every)
+        ghost = Gst.GhostPad.new_from_template(name, target, self.get_pad_template(template))
+        ghost.set_active(True)
+        self.add_pad(ghost)
+
+    # Messages
+
+    def do_handle_message(self, message: Gst.Message) -> None:
+        """Name the URI in errors; a camera that is retried gives warnings instead."""
+        try:
+            message = self._rewritten(message)
+        except Exception:
+            base.log.exception("message passes as it came element=%s", self.get_name())
+        if message is not None:
+            Gst.Bin.do_handle_message(self, message)
+
+    def _rewritten(self, message: Gst.Message) -> Gst.Message | None:
+        branch, watch = getattr(self, "branch", None), getattr(self, "watch", None)
+        if branch is None:
+            return message  # made or disposed of: there is nothing of ours to speak of
+        if message.src == branch and message.type in _BRANCH_STATE:
+            return None
+        if message.type != Gst.MessageType.ERROR or message.src == self:
+            return message
+        error, debug = message.parse_error()
+        uri = redacted(self.settings["uri"])
+        named = GLib.Error.new_literal(
+            GLib.quark_from_string(error.domain), f"{uri}: {error.message}", error.code
+        )
+        debug = (debug or "").replace(self.settings["uri"], uri)
+        if watch is not None and is_rtsp(self.settings["uri"]):
+            watch.lost()
+            return Gst.Message.new_warning(message.src, named, debug)
+        return Gst.Message.new_error(message.src, named, debug)
+
+
+def _on_no_more_pads(_branch: Any, this: Any) -> None:
+    element = this()
+    if element is not None and not element.tail[0].get_static_pad("sink").is_linked():
+        base.post_error(
+            element,
+            Gst.StreamError,
+            Gst.StreamError.WRONG_TYPE,
+            f"{redacted(element.settings['uri'])}: has no video, want a video stream",
+        )

@@ -1,0 +1,109 @@
+"""The watchdog of one nvurisrcbin: replaces the branch of a lost camera or an ended file."""
+
+import threading
+import time
+import weakref
+from typing import Any
+
+from plugins.standin import element as base
+from plugins.standin.elements.uri_branch import is_rtsp, redacted
+from plugins.standin.gst import Gst
+
+_LOOK_EVERY_S = 0.2
+
+
+class Watch:
+    """A thread beside the source's own.
+
+    Only it takes a branch down, so no streaming thread ever waits for its own end.
+    """
+
+    def __init__(self, source: Any) -> None:
+        self.source = weakref.ref(source)
+        settings = source.settings
+        self.loops = not is_rtsp(settings["uri"])
+        self.uri = redacted(settings["uri"])
+        self.interval_s = settings["rtsp-reconnect-interval"]
+        self.first_interval_s = settings["init-rtsp-reconnect-interval"] or self.interval_s
+        # NVIDIA's reads 0 as "for ever", too.
+        self.attempts = settings["rtsp-reconnect-attempts"] or -1
+        self.tried = 0
+        self.had_data = False
+        self.last_s = time.monotonic()
+        self.wake = threading.Event()
+        self.stopped = False
+        self.ended = False
+        self.thread = threading.Thread(target=self._run, name="nvurisrcbin-watch", daemon=True)
+
+    def start(self) -> None:
+        """Begin to watch."""
+        self.last_s = time.monotonic()
+        self.thread.start()
+
+    def stop(self) -> None:
+        """End, before the branch is taken down for good."""
+        self.stopped = True
+        self.wake.set()
+        if self.thread.is_alive() and self.thread is not threading.current_thread():
+            self.thread.join()
+
+    def on_buffer(self, _pad: Any, _info: Any) -> Gst.PadProbeReturn:
+        """Note that data came."""
+        self.last_s = time.monotonic()
+        self.had_data = True
+        self.tried = 0
+        return Gst.PadProbeReturn.OK
+
+    def again(self) -> None:
+        """Open the file again: it has ended."""
+        self.ended = True
+        self.wake.set()
+
+    def lost(self) -> None:
+        """Note a failure or an end; the interval runs from the last data all the same."""
+        base.log.debug("source lost uri=%s", self.uri)
+
+    def _run(self) -> None:
+        while not self.stopped:
+            self.wake.wait(None if self.loops else _LOOK_EVERY_S)
+            self.wake.clear()
+            source = self.source()
+            if self.stopped or source is None:
+                return
+            try:
+                if self.loops and self.ended:
+                    self.ended = False
+                    self._reopen(source)
+                elif not self.loops and self._overdue() and not self._retry(source):
+                    return
+            except Exception:
+                base.log.exception("source could not be opened again uri=%s", self.uri)
+            del source
+
+    def _overdue(self) -> bool:
+        interval_s = self.interval_s if self.had_data else self.first_interval_s
+        return bool(time.monotonic() - self.last_s >= interval_s)
+
+    def _retry(self, source: Any) -> bool:
+        """Replace the branch; False when the attempts are used up."""
+        if 0 <= self.attempts <= self.tried:
+            structure = Gst.Structure.new_empty("reconnect-attempt-exceeded")
+            source.post_message(Gst.Message.new_element(source, structure))
+            return False
+        self.tried += 1
+        base.post_warning(
+            source,
+            Gst.ResourceError,
+            Gst.ResourceError.READ,
+            f"{self.uri}: no data for {time.monotonic() - self.last_s:.1f} s, opening it again "
+            f"(attempt {self.tried})",
+        )
+        self.had_data = True
+        self._reopen(source)
+        return True
+
+    def _reopen(self, source: Any) -> None:
+        source.close_branch()
+        if not self.stopped:
+            source.open_branch()
+        self.last_s = time.monotonic()
