@@ -267,7 +267,7 @@ def test_an_rtsp_host_that_is_not_there_leaves_the_others_watching(
 
 def recorded(folder: Path, source_id: str) -> int:
     text = (folder / "recording.jsonl").read_text()
-    return text.count(f'"source_id":"{source_id}"')
+    return text.count(f'"source_id": "{source_id}"')
 
 
 def decoded_frames(path: Path) -> int:

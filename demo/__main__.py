@@ -1,0 +1,138 @@
+"""`scripts/demo`: two cameras through the graph, incidents from a real broker, checked.
+
+The exit code is the comparison's: 0 when every expected incident arrived and nothing besides.
+"""
+
+import argparse
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Final
+
+from demo.broker import PrivateBroker
+from demo.compare import compare, put_together
+from demo.pages import write_report
+from demo.report import Check
+from demo.truth import ClipTruth, ExpectedIncident, expected_incidents, read_truth
+from ropewatch.client import Subscriber
+from ropewatch.errors import RopewatchError, SettingsError
+from ropewatch.listen import describe
+from ropewatch.load import load_site
+from ropewatch.payloads import IncidentMessage
+from ropewatch.wire import ROOT, parse_incident
+
+ROOT_FOLDER: Final = Path(__file__).resolve().parents[1]
+SITE_FILE: Final = ROOT_FOLDER / "configs" / "dev-cpu.yaml"
+QUIET_S: Final = 1.0
+RUN_TIMEOUT_S: Final = 300.0
+
+
+def main() -> int:
+    """Run the demo and return its exit code."""
+    parser = argparse.ArgumentParser(prog="scripts/demo", description=__doc__)
+    parser.add_argument("--site", type=Path, default=SITE_FILE, help="default: %(default)s")
+    parser.add_argument("--output", type=Path, default=ROOT_FOLDER / "out" / "demo")
+    parser.add_argument("--backend", default="auto", choices=["auto", "deepstream", "cpu"])
+    args = parser.parse_args()
+    try:
+        return _demo(args.site, args.output, args.backend)
+    except RopewatchError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+
+
+def _demo(site_file: Path, output: Path, backend: str) -> int:
+    output.mkdir(parents=True, exist_ok=True)
+    site = load_site(site_file)
+    truths = [_truth_of(source.id, source.uri) for source in site.sources]
+    expected = {truth.camera: expected_incidents(truth, site.decision) for truth in truths}
+
+    with PrivateBroker() as broker:
+        print(f"broker     private mosquitto on {broker.host}:{broker.port}", flush=True)
+        messages, code, elapsed_s = _watch(site_file, output, backend, broker)
+    if code != 0:
+        print(f"error: ropewatch run ended with exit code {code}", file=sys.stderr)
+        return 1
+
+    received = put_together(messages)
+    checks: list[Check] = []
+    matched: dict[str, ExpectedIncident] = {}
+    for truth in truths:
+        here = [incident for incident in received if incident.camera == truth.camera]
+        found, pairs = compare(truth, expected[truth.camera], here)
+        checks += found
+        matched |= pairs
+    for check in checks:
+        print(
+            f"{check.verdict}  {check.camera:8} {check.person:10} {check.seen}"
+            f"  (truth: {check.expected})"
+        )
+    report = write_report(
+        output, site, checks=checks, expected=expected, matched=matched, elapsed_s=elapsed_s
+    )
+    passed = bool(checks) and all(check.verdict == "PASS" for check in checks)
+    print(f"{'PASS' if passed else 'FAIL'}  {report}")
+    return 0 if passed else 1
+
+
+def _truth_of(camera: str, uri: str) -> ClipTruth:
+    """Read the truth beside a clip.
+
+    Raises:
+        SettingsError: the truth belongs to another camera.
+    """
+    truth = read_truth(Path(uri).with_suffix(".truth.json"))
+    if truth.camera != camera:
+        raise SettingsError(
+            f"{uri}: its truth is of camera {truth.camera}, want {camera}; correct sources.id"
+        )
+    return truth
+
+
+def _watch(
+    site_file: Path, output: Path, backend: str, broker: PrivateBroker
+) -> tuple[list[IncidentMessage], int, float]:
+    """Run the graph as a user would; print and keep each incident as it arrives."""
+    overrides = {
+        "mqtt.host": broker.host,
+        "mqtt.port": str(broker.port),
+        "recording": str(output / "recording.jsonl"),
+        "video.annotated_file": str(output / "annotated.mp4"),
+    }
+    command = [sys.executable, "-m", "ropewatch.cli", "run", "--site", str(site_file)]
+    command += ["--backend", backend]
+    for key, value in overrides.items():
+        command += ["--set", f"{key}={value}"]
+    messages: list[IncidentMessage] = []
+    started_s = time.monotonic()
+    with (
+        Subscriber(broker.host, broker.port, (f"{ROOT}/+/+/camera/+/incident",)) as subscriber,
+        (output / "incidents.jsonl").open("wb") as file,
+        subprocess.Popen(command, cwd=ROOT_FOLDER) as process,
+    ):
+        try:
+            ended_s: float | None = None
+            while True:
+                for received in subscriber.messages(QUIET_S):
+                    file.write(received.payload + b"\n")
+                    message = parse_incident(received.payload)
+                    messages.append(message)
+                    print(describe(message), flush=True)
+                if ended_s is not None:
+                    break
+                if process.poll() is not None:
+                    # Once more round: what was published last may still be on its way.
+                    ended_s = time.monotonic()
+                elif time.monotonic() - started_s > RUN_TIMEOUT_S:
+                    process.kill()
+        except KeyboardInterrupt:
+            process.send_signal(signal.SIGINT)
+            raise
+        code = process.wait()
+    return messages, code, (ended_s or time.monotonic()) - started_s
+
+
+if __name__ == "__main__":
+    sys.exit(main())
