@@ -1,11 +1,11 @@
 """The exported graph in ONNX Runtime against numbers that PyTorch gave."""
 
+import os
 from collections.abc import Callable, Mapping
 
 import numpy as np
 import numpy.typing as npt
 import onnx
-import onnxruntime
 
 from export.to_onnx import Batch
 from ropewatch.errors import ModelError
@@ -36,6 +36,11 @@ def as_nvinfer(images: npt.NDArray[np.uint8], preprocessing: Preprocessing) -> F
 
 def run_onnx(graph: onnx.ModelProto, images: Floats) -> Floats:
     """The graph's one output for a batch, on the CPU with two threads."""
+    # Read once, at import: without it the wheel leaves a device id in the home folder and
+    # reports to its maker (ONNX Runtime 1.31 on Linux).
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    import onnxruntime  # noqa: PLC0415 (after that setting)
+
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 2
     session = onnxruntime.InferenceSession(

@@ -1,0 +1,62 @@
+"""The command line of export, which is read without torch."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_export_help_is_shown_without_torch() -> None:
+    program = (
+        "import sys\n"
+        "from ropewatch.cli import parser\n"
+        "try:\n    parser().parse_args(['export', 'detector', '--help'])\n"
+        "except SystemExit:\n    pass\n"
+        "assert not {'torch', 'onnx', 'ultralytics', 'timm'} & set(sys.modules)\n"
+    )
+
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert "--trust-pickle" in done.stdout
+
+
+def test_export_says_which_extra_is_missing() -> None:
+    program = (
+        "import sys\n"
+        "sys.modules['torch'] = None\n"
+        "from ropewatch.cli import main\n"
+        "sys.exit(main(['export', 'detector', '--weights', 'w.pt', '--output', 'o']))\n"
+    )
+
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+
+    assert done.returncode == 1
+    assert "want the export extra; run scripts/setup --export" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        ("--size-wh", "640", "want WIDTHxHEIGHT in px, such as 640x384"),
+        ("--batch", "0", "want dynamic or a number from 1 to 1024"),
+        ("--classes", "person,person", "want names between commas, each once"),
+        ("--name", "../person", "want letters, digits, dot, - and _"),
+    ],
+)
+def test_export_says_what_an_option_wants(
+    capsys: pytest.CaptureFixture[str], option: str, value: str, message: str
+) -> None:
+    from ropewatch.cli import main  # noqa: PLC0415 (only the command line is under test here)
+
+    with pytest.raises(SystemExit, match="2"):
+        main(["export", "detector", "--weights", "w.pt", "--output", "o", option, value])
+
+    assert message in capsys.readouterr().err

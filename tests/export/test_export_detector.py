@@ -1,0 +1,157 @@
+"""YOLO11 checkpoints to ONNX, with random weights at 64 x 96 px."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ropewatch.errors import ModelError
+from ropewatch.manifest import load_verified
+
+torch = pytest.importorskip("torch", reason="needs scripts/setup --export")
+pickles = pytest.importorskip("export.ultralytics_pickle")
+onnxruntime = pytest.importorskip("onnxruntime")
+
+pytestmark = pytest.mark.export
+ROOT = Path(__file__).parents[2]
+SIZE_WH = (64, 96)
+# Cells of strides 8, 16 and 32: 8 x 12 + 4 x 6 + 2 x 3.
+CANDIDATES = 126
+
+
+def checkpoint(path: Path, *, config: str = "yolo11n.yaml", kind: str = "DetectionModel") -> Path:
+    tasks = pickles.import_ultralytics().nn.tasks
+    torch.manual_seed(0)
+    model = getattr(tasks, kind)(config, nc=3, verbose=False)
+    model.names = {0: "crane", 1: "person", 2: "van"}
+    torch.save({"model": model.half(), "ema": None}, path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return checkpoint(tmp_path_factory.mktemp("weights") / "site.pt")
+
+
+def export(weights: Path, output_dir: Path, **kwargs: Any) -> Path:
+    from export.detector import export_detector  # noqa: PLC0415 (torch, which may be absent)
+
+    arguments: dict[str, Any] = {"size_wh": SIZE_WH, "trust_pickle": True, **kwargs}
+    return export_detector(weights, output_dir=output_dir, **arguments)
+
+
+@pytest.fixture(scope="module")
+def person(weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return export(weights, tmp_path_factory.mktemp("person"))
+
+
+def test_detector_export_gives_rows_of_six_at_any_batch(person: Path) -> None:
+    manifest = load_verified(person)
+    assert manifest.labels == ("person",)
+    assert manifest.outputs[0].shape == ("batch", CANDIDATES, 6)
+    assert {fact.batch for fact in manifest.parity} == {1, 2, 7}
+    session = onnxruntime.InferenceSession(str(person), providers=["CPUExecutionProvider"])
+    rows = session.run(None, {"images": np.zeros((3, 3, 96, 64), np.float32)})[0]
+    assert rows.shape == (3, CANDIDATES, 6)
+    assert np.all(rows[..., 2:4] >= rows[..., :2])
+    assert np.all(rows[..., 5] == 0)
+
+
+def test_detector_export_of_one_class_needs_no_operator_that_chooses(person: Path) -> None:
+    operators = load_verified(person).operators
+
+    unwanted = {"ArgMax", "ReduceMax", "Cast", "Shape", "ConstantOfShape", "Range", "Gather", "If"}
+    assert unwanted.isdisjoint(operators)
+
+
+def test_detector_export_numbers_the_classes_in_the_order_asked_for(
+    weights: Path, tmp_path: Path
+) -> None:
+    onnx = export(weights, tmp_path, classes=("van", "person"), batch=1, symmetric_padding=False)
+
+    manifest = load_verified(onnx)
+    assert manifest.labels == ("van", "person")
+    assert manifest.preprocessing.symmetric_padding is False
+    session = onnxruntime.InferenceSession(str(onnx), providers=["CPUExecutionProvider"])
+    images = np.random.default_rng(0).random((1, 3, 96, 64), np.float32)
+    rows = session.run(None, {"images": images})[0][0]
+    model = pickles.load_detection_model(weights, trust_pickle=True)
+    with torch.no_grad():
+        answer = model(torch.from_numpy(images))[0][0].numpy()
+    van, person = answer[4 + 2], answer[4 + 1]
+    np.testing.assert_array_equal(rows[:, 5], (person > van).astype(np.float32))
+    np.testing.assert_allclose(rows[:, 4], np.maximum(van, person), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "message"),
+    [
+        ({"trust_pickle": False}, "runs whatever program its author put in; want --trust-pickle"),
+        ({"classes": ("human",)}, r"want some of \['crane', 'person', 'van'\], each once"),
+        ({"classes": ()}, "give --classes"),
+        ({"size_wh": (64, 100)}, "size 64x100, want multiples of 32; give --size-wh"),
+    ],
+)
+def test_detector_export_refuses_arguments_that_do_not_fit(
+    weights: Path, tmp_path: Path, kwargs: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ModelError, match=message):
+        export(weights, tmp_path / "out", **kwargs)
+
+    assert not (tmp_path / "out").exists()
+
+
+def test_detector_export_refuses_another_head(tmp_path: Path) -> None:
+    path = checkpoint(tmp_path / "s.pt", config="yolo11n-seg.yaml", kind="SegmentationModel")
+
+    with pytest.raises(ModelError, match=r"its head is Segment .* want YOLO11's Detect"):
+        export(path, tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "empty, want an ultralytics checkpoint"),
+        (b"no weights at all", "want a whole ultralytics checkpoint"),
+    ],
+)
+def test_detector_export_names_a_file_that_is_no_checkpoint(
+    tmp_path: Path, content: bytes, message: str
+) -> None:
+    path = tmp_path / "w.pt"
+    path.write_bytes(content)
+
+    with pytest.raises(ModelError, match=message):
+        export(path, tmp_path / "out")
+
+
+def test_detector_export_names_a_checkpoint_of_something_else(tmp_path: Path) -> None:
+    path = tmp_path / "w.pt"
+    torch.save({"model": {"weight": torch.zeros(2)}}, path)
+
+    with pytest.raises(ModelError, match="holds dict, want an ultralytics DetectionModel"):
+        export(path, tmp_path / "out")
+
+
+def test_detector_export_as_a_command_leaves_the_home_folder_alone(
+    weights: Path, tmp_path: Path
+) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(("YOLO_", "XDG_"))}
+
+    done = subprocess.run(
+        [sys.executable, "-m", "ropewatch.cli", "export", "detector", "--weights", str(weights),
+         "--output", str(tmp_path / "out"), "--size-wh", "64x96", "--batch", "2",
+         "--trust-pickle"],
+        cwd=ROOT, env={**environment, "HOME": str(home)}, capture_output=True, text=True,
+        check=False,
+    )  # fmt: skip
+
+    assert done.returncode == 0, done.stderr
+    assert "detections: float32 [2, 126, 6]" in done.stdout
+    assert list(home.iterdir()) == []
