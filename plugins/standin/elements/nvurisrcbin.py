@@ -82,6 +82,7 @@ class NvUriSrcBin(base.Settings, Gst.Bin):
         self.start_settings()
         self.branch: Gst.Element | None = None
         self.branch_lock = threading.RLock()
+        self.failed = False
         self.wanted = Gst.State.NULL
         self.watch: Watch | None = None
         self.shift = TimeShift()
@@ -130,7 +131,7 @@ class NvUriSrcBin(base.Settings, Gst.Bin):
         """Move the branch; NO_PREROLL of a camera is the bin's own answer."""
         with self.branch_lock:
             self.wanted = state
-            if self.branch is None:
+            if self.branch is None or self.failed:
                 return None
             result = self.branch.set_state(state)
         live = Gst.StateChangeReturn.NO_PREROLL
@@ -150,10 +151,10 @@ class NvUriSrcBin(base.Settings, Gst.Bin):
         live = Gst.StateChangeReturn.NO_PREROLL
         if is_rtsp(uri) and self.settings["rtsp-reconnect-interval"]:
             self.watch = Watch(self)
-            self.shift.on_end = self.watch.lost
+            self.shift.on_end = self.watch.ended
         elif self.settings["file-loop"] and not is_rtsp(uri):
             self.watch = Watch(self)
-            self.shift.on_end = self.watch.again
+            self.shift.on_end = self.watch.ended
             self.shift.accumulates = True
         self.shift.source_id = self.settings["source-id"]
         self.shift.set_passthrough(not self.shift.accumulates)
@@ -182,8 +183,10 @@ class NvUriSrcBin(base.Settings, Gst.Bin):
                 element.take_stream(pad, kind)
 
         with self.branch_lock:
+            self.failed = False
             branch = make_branch(self.settings["uri"], self.settings, on_pad)
-            branch.connect("no-more-pads", _on_no_more_pads, this)
+            if not is_rtsp(self.settings["uri"]):
+                branch.connect("no-more-pads", _on_no_more_pads, this)
             # The bin must not move the branch by itself: a failure would be the bin's, too.
             branch.set_locked_state(True)
             self.branch = branch
@@ -251,17 +254,38 @@ class NvUriSrcBin(base.Settings, Gst.Bin):
         )
         debug = (debug or "").replace(self.settings["uri"], uri)
         if watch is not None and is_rtsp(self.settings["uri"]):
-            watch.lost()
             return Gst.Message.new_warning(message.src, named, debug)
-        return Gst.Message.new_error(message.src, named, debug)
+        if not self.failed:
+            self.failed = True
+            _post_past_the_bins(self, Gst.Message.new_error(message.src, named, debug))
+        return None
+
+
+def _post_past_the_bins(element: Gst.Element, message: Gst.Message) -> None:
+    """Put an ERROR on the pipeline's bus without the bins in between.
+
+    A bin that passes an ERROR on aborts its own state change, so one bad file would keep the
+    pipeline, and with it every other source, from starting.
+    """
+    top = element
+    while top.get_parent() is not None:
+        top = top.get_parent()
+    bus = top.get_bus()
+    if bus is None or top is element:
+        element.post_message(message)
+    else:
+        bus.post(message)
 
 
 def _on_no_more_pads(_branch: Any, this: Any) -> None:
+    """Complain about a file without video."""
     element = this()
-    if element is not None and not element.tail[0].get_static_pad("sink").is_linked():
-        base.post_error(
-            element,
-            Gst.StreamError,
-            Gst.StreamError.WRONG_TYPE,
-            f"{redacted(element.settings['uri'])}: has no video, want a video stream",
-        )
+    if element is None or element.failed or element.tail[0].get_static_pad("sink").is_linked():
+        return
+    element.failed = True
+    error = GLib.Error.new_literal(
+        Gst.StreamError.quark(),
+        f"{redacted(element.settings['uri'])}: has no video, want a video stream",
+        int(Gst.StreamError.WRONG_TYPE),
+    )
+    _post_past_the_bins(element, Gst.Message.new_error(element, error, ""))

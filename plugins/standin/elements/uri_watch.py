@@ -32,7 +32,7 @@ class Watch:
         self.last_s = time.monotonic()
         self.wake = threading.Event()
         self.stopped = False
-        self.ended = False
+        self.at_end = False
         self.thread = threading.Thread(target=self._run, name="nvurisrcbin-watch", daemon=True)
 
     def start(self) -> None:
@@ -54,14 +54,10 @@ class Watch:
         self.tried = 0
         return Gst.PadProbeReturn.OK
 
-    def again(self) -> None:
-        """Open the file again: it has ended."""
-        self.ended = True
+    def ended(self) -> None:
+        """Open a file again; a camera is opened again when its interval is over."""
+        self.at_end = True
         self.wake.set()
-
-    def lost(self) -> None:
-        """Note a failure or an end; the interval runs from the last data all the same."""
-        base.log.debug("source lost uri=%s", self.uri)
 
     def _run(self) -> None:
         while not self.stopped:
@@ -71,8 +67,8 @@ class Watch:
             if self.stopped or source is None:
                 return
             try:
-                if self.loops and self.ended:
-                    self.ended = False
+                if self.loops and self.at_end:
+                    self.at_end = False
                     self._reopen(source)
                 elif not self.loops and self._overdue() and not self._retry(source):
                     return
