@@ -3,6 +3,7 @@
 import html
 import json
 from collections import defaultdict
+from dataclasses import dataclass
 from typing import Final
 
 from deepstream.plan import ElementSpec, Plan, PropertyValue
@@ -12,7 +13,7 @@ BOX_WIDTH_PX: Final = 210
 BOX_GAP_PX: Final = 26
 LINE_HEIGHT_PX: Final = 15
 COLUMNS: Final = 5
-MAX_VALUE_CHARS: Final = 30
+MAX_LINE_CHARS: Final = 32
 
 COLOURS: Final = {
     "nvurisrcbin": "#d9ead3",
@@ -72,31 +73,58 @@ def to_svg(plan: Plan) -> str:
     rows += [trunk[i : i + COLUMNS] for i in range(0, len(trunk), COLUMNS)]
 
     shapes: list[str] = []
-    centres: dict[str, tuple[float, float]] = {}
+    places: dict[str, _Place] = {}
     top = BOX_GAP_PX
     for row in rows:
         height = max(_box_height(element, probes[element.name]) for element in row)
         for column, element in enumerate(row):
             left = BOX_GAP_PX + column * (BOX_WIDTH_PX + BOX_GAP_PX)
-            shapes.append(_box(element, probes[element.name], left=left, top=top, height=height))
-            centres[element.name] = (left + BOX_WIDTH_PX / 2, top + height / 2)
+            places[element.name] = _Place(left, top, height)
+            shapes.append(_box(element, probes[element.name], places[element.name]))
         top += height + BOX_GAP_PX
-    arrows = [
-        '<line x1="{:.0f}" y1="{:.0f}" x2="{:.0f}" y2="{:.0f}" class="link"/>'.format(
-            *centres[link.upstream], *centres[link.downstream]
-        )
-        for link in plan.links
-    ]
+    arrows = [_arrow(places[link.upstream], places[link.downstream]) for link in plan.links]
     width = BOX_GAP_PX + COLUMNS * (BOX_WIDTH_PX + BOX_GAP_PX)
     return "\n".join([_svg_head(width, top), *arrows, *shapes, "</svg>"])
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a box stands, in pixels."""
+
+    left: int
+    top: int
+    height: int
+
+    @property
+    def middle(self) -> int:
+        return self.left + BOX_WIDTH_PX // 2
+
+
+def _arrow(upstream: _Place, downstream: _Place) -> str:
+    """Draw along a row, or down through the gap above the lower row."""
+    if upstream.top == downstream.top:
+        y = upstream.top + upstream.height // 2
+        points = [(upstream.left + BOX_WIDTH_PX, y), (downstream.left, y)]
+    else:
+        gap = downstream.top - BOX_GAP_PX // 2
+        points = [
+            (upstream.middle, upstream.top + upstream.height),
+            (upstream.middle, gap),
+            (downstream.middle, gap),
+            (downstream.middle, downstream.top),
+        ]
+    path = " ".join(f"{x},{y}" for x, y in points)
+    return f'<polyline points="{path}" class="link" marker-end="url(#head)"/>'
 
 
 def _svg_head(width: int, height: int) -> str:
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" '
         'font-family="sans-serif" font-size="11"><style>'
-        ".link{stroke:#777;stroke-width:1.5}.box{stroke:#555}"
+        ".link{stroke:#777;stroke-width:1.5;fill:none}.box{stroke:#555}"
         ".name{font-weight:bold;font-size:12px}.probe{fill:#a61c00}</style>"
+        '<defs><marker id="head" markerWidth="8" markerHeight="8" refX="7" refY="4" '
+        'orient="auto"><path d="M0,0 L8,4 L0,8 z" fill="#777"/></marker></defs>'
         '<rect width="100%" height="100%" fill="white"/>'
     )
 
@@ -105,17 +133,17 @@ def _box_height(element: ElementSpec, probes: list[str]) -> int:
     return LINE_HEIGHT_PX * (2 + len(element.properties) + len(probes)) + 10
 
 
-def _box(element: ElementSpec, probes: list[str], *, left: int, top: int, height: int) -> str:
+def _box(element: ElementSpec, probes: list[str], place: _Place) -> str:
     lines = [(f"{element.name} ({element.factory})", "name")]
     lines += [(line, "property") for line in _property_lines(element)]
     lines += [(line, "probe") for line in probes]
     fill = COLOURS.get(element.factory, "#fce5cd")
     rect = (
-        f'<rect x="{left}" y="{top}" width="{BOX_WIDTH_PX}" height="{height}" rx="5" '
-        f'class="box" fill="{fill}"/>'
+        f'<rect x="{place.left}" y="{place.top}" width="{BOX_WIDTH_PX}" '
+        f'height="{place.height}" rx="5" class="box" fill="{fill}"/>'
     )
     texts = [
-        f'<text x="{left + 8}" y="{top + LINE_HEIGHT_PX * (n + 1)}" class="{style}">'
+        f'<text x="{place.left + 8}" y="{place.top + LINE_HEIGHT_PX * (n + 1)}" class="{style}">'
         f"{html.escape(line)}</text>"
         for n, (line, style) in enumerate(lines)
     ]
@@ -135,7 +163,8 @@ def _property_lines(element: ElementSpec) -> list[str]:
     lines = []
     for key, value in _shown(element).items():
         text = str(value).lower() if isinstance(value, bool) else str(value)
-        if len(text) > MAX_VALUE_CHARS:
-            text = "…" + text[-MAX_VALUE_CHARS:]
+        room = MAX_LINE_CHARS - len(key)
+        if len(text) > room:
+            text = "…" + text[-room:]
         lines.append(f"{key}={text}")
     return lines

@@ -49,6 +49,7 @@ class Reporter:
         self._wire = wire
         self._outlet = outlet
         self._backend = backend
+        self._versions = {"ropewatch": metadata.version("ropewatch")}
         self._status_every_s = status_every_s
         self._unix_ns = unix_ns
         self._clock = clock
@@ -111,7 +112,7 @@ class Reporter:
                 backend=self._backend,
                 reasons=reasons,
                 counters=counters,
-                versions={"ropewatch": metadata.version("ropewatch")},
+                versions=self._versions,
             )
         )
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from demo.broker import PrivateBroker, free_port
 from deepstream.publisher import Publisher, read_password
+from demo.broker import PrivateBroker, free_port
 from ropewatch.client import Subscriber
 from ropewatch.errors import BrokerError, SettingsError
 from ropewatch.settings import MqttSettings

@@ -1,0 +1,133 @@
+import json
+from typing import Any
+
+import pytest
+
+from deepstream.health import CameraReason
+from deepstream.reporter import Reporter
+from ropewatch.incidents import EndReason
+from ropewatch.monitor import SourceMonitor
+from ropewatch.observations import FrameObservation, PersonObservation
+from ropewatch.wire import Message, Wire
+from tests.sites import site
+
+
+class Outlet:
+    def __init__(self) -> None:
+        self.messages: list[Message] = []
+        self.droppable: list[bool] = []
+
+    def offer(self, message: Message, *, droppable: bool = False) -> None:
+        self.messages.append(message)
+        self.droppable.append(droppable)
+
+    def of(self, suffix: str) -> list[dict[str, Any]]:
+        return [json.loads(m.payload) for m in self.messages if m.topic.endswith(suffix)]
+
+
+class Bench:
+    """One camera's monitor in front of a reporter, with a clock to turn."""
+
+    def __init__(self) -> None:
+        self.outlet = Outlet()
+        self.now_s = 100.0
+        self.reporter = Reporter(
+            Wire(site="s", box="b", boot_id="boot"),
+            self.outlet,
+            backend="cpu",
+            status_every_s=30,
+            unix_ns=lambda: int(self.now_s * 1e9),
+            clock=lambda: self.now_s,
+        )
+        decision = {"threshold": 0.5, "open_after_s": 0, "close_after_s": 0, "update_every_s": 1}
+        settings = site([{"id": "cam", "uri": "/a.mp4"}], decision=decision)
+        ids = iter(f"id-{n}" for n in range(1000))
+        self.monitor = SourceMonitor("cam", settings, lambda: next(ids))
+
+    def see(self, number: int, score: float) -> None:
+        person = PersonObservation(1, (10.0, 10.0, 20.0, 40.0), 0.9, score)
+        pts_ns = number * 100_000_000
+        frame = FrameObservation("cam", number, pts_ns, None, (640, 360), True, (person,))
+        result = self.monitor.update(frame)
+        if result.events:
+            self.reporter.events(result.events)
+        self.reporter.frame(frame, result)
+        self.now_s += 0.1
+
+
+@pytest.fixture
+def bench() -> Bench:
+    return Bench()
+
+
+def test_reporter_numbers_its_incident_messages(bench: Bench) -> None:
+    for number in range(25):
+        bench.see(number, 0.9)
+    bench.reporter.events(bench.monitor.close(EndReason.SHUTDOWN, 3_000_000_000))
+
+    data = [message["data"] for message in bench.outlet.of("/incident")]
+    assert [row["sequence"] for row in data] == list(range(1, len(data) + 1))
+    assert [row["phase"] for row in data] == ["start", "update", "update", "end"]
+    assert bench.reporter.incidents == 1
+
+
+def test_reporter_lets_only_updates_be_dropped(bench: Bench) -> None:
+    for number in range(25):
+        bench.see(number, 0.9)
+    bench.reporter.events(bench.monitor.close(EndReason.SHUTDOWN, 3_000_000_000))
+
+    droppable = [
+        drop
+        for message, drop in zip(bench.outlet.messages, bench.outlet.droppable, strict=True)
+        if message.topic.endswith("/incident")
+    ]
+    assert droppable == [False, True, True, False]
+
+
+def test_reporter_retains_what_is_open_now(bench: Bench) -> None:
+    bench.see(0, 0.9)
+
+    states = bench.outlet.of("/camera/cam/state")
+    assert states[0]["open_incidents"] == ["id-0"]
+
+    for number in range(1, 30):
+        bench.see(number, 0.1)
+
+    last = bench.outlet.of("/camera/cam/state")[-1]
+    assert last["open_incidents"] == []
+    assert last["counts"] == {"safe": 1, "unsafe": 0, "unknown": 0}
+
+
+def test_reporter_does_not_repeat_a_state_that_has_not_changed(bench: Bench) -> None:
+    for number in range(100):
+        bench.see(number, 0.1)
+
+    assert len(bench.outlet.of("/camera/cam/state")) == 1
+
+
+def test_a_blind_camera_counts_nobody(bench: Bench) -> None:
+    bench.see(0, 0.9)
+
+    bench.reporter.camera_status("cam", CameraReason.LOST)
+
+    assert bench.outlet.of("/camera/cam/status")[-1]["reason"] == "lost"
+    last = bench.outlet.of("/camera/cam/state")[-1]
+    assert last["open_incidents"] == ["id-0"]
+    assert last["counts"] == {"safe": 0, "unsafe": 0, "unknown": 0}
+
+
+def test_status_is_sent_on_change_and_every_so_often(bench: Bench) -> None:
+    for reasons in ((), (), ("camera cam lost",), ("camera cam lost",)):
+        bench.reporter.box_status(reasons, {})
+    bench.now_s += 30
+    bench.reporter.box_status(("camera cam lost",), {})
+
+    statuses = [message["status"] for message in bench.outlet.of("b/status")]
+    assert statuses == ["online", "degraded", "degraded"]
+
+
+def test_goodbye_is_offline(bench: Bench) -> None:
+    bench.reporter.goodbye()
+
+    assert bench.outlet.of("b/status")[0]["status"] == "offline"
+    assert bench.outlet.messages[0].retain
