@@ -21,7 +21,10 @@ def parser() -> argparse.ArgumentParser:
     _add_run(commands)
     _add_graph(commands)
     _add_listen(commands)
-    _add_export(commands)
+    # Its module imports argparse and the core only; torch waits until a command runs.
+    from export.cli import add_export_commands  # noqa: PLC0415 - the box may lack the folder
+
+    add_export_commands(commands)
     return root
 
 
@@ -114,12 +117,6 @@ def _listen(args: argparse.Namespace) -> int:
     from ropewatch.listen import listen  # noqa: PLC0415 - needs the MQTT library
 
     return listen(args)
-
-
-def _add_export(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    from export.cli import add_export_commands  # noqa: PLC0415 - light; torch comes with a run
-
-    add_export_commands(commands)
 
 
 if __name__ == "__main__":
