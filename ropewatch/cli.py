@@ -22,7 +22,7 @@ def parser() -> argparse.ArgumentParser:
     _add_graph(commands)
     _add_listen(commands)
     # Its module imports argparse and the core only; torch waits until a command runs.
-    from export.cli import add_export_commands  # noqa: PLC0415 - the box may lack the folder
+    from export.cli import add_export_commands  # noqa: PLC0415 - the core reaches outward lazily
 
     add_export_commands(commands)
     return root
