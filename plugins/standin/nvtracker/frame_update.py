@@ -1,0 +1,212 @@
+"""Writes tracks into a frame's metadata, step by step as the nvtracker plugin does."""
+
+import logging
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from plugins.standin.metadata import (
+    UNTRACKED_OBJECT_ID,
+    NvDsFrameMeta,
+    NvDsObjectMeta,
+    NvOSD_RectParams,
+    NvOSD_TextParams,
+)
+from plugins.standin.nvtracker.association import Detections, StreamTracker, Track
+
+log = logging.getLogger("ropewatch.standin.nvtracker")
+
+Floats = npt.NDArray[np.float32]
+
+# What NVIDIA's plugin writes where it does not know: no detection, no confidence of the tracker.
+PREDICTED_CONFIDENCE = -0.1
+_TRACKER_CONFIDENCE = -0.1
+_TEXT_RISE_PX = 20
+
+
+@dataclass(slots=True)
+class _Look:
+    """How objects of a class look, from the first one seen: for objects that are predicted."""
+
+    rect: NvOSD_RectParams
+    text: NvOSD_TextParams
+    shown: str
+    label: str
+    component_id: int
+
+
+class FrameUpdater:
+    """The plugin's part of the work.
+
+    Boxes go to the tracker and come back in its own size, `tracker_wh`, as 32-bit floats: with a
+    size that is no power of two of the frame's they come back a last digit away.
+    """
+
+    def __init__(
+        self,
+        *,
+        tracker_wh: tuple[int, int],
+        class_ids: tuple[int, ...] = (),
+        show_id: bool = True,
+        unclip: bool = False,
+    ) -> None:
+        self._tracker_wh = tracker_wh
+        self._unclip = unclip
+        self._class_ids = frozenset(class_ids)
+        self.show_id = show_id
+        self._looks: dict[int, _Look] = {}
+
+    def update(
+        self,
+        frame: NvDsFrameMeta,
+        tracker: StreamTracker,
+        *,
+        frame_wh: tuple[int, int],
+        max_objects: int,
+    ) -> None:
+        """Give one frame's objects their ids and boxes, remove those without, add predicted ones.
+
+        Args:
+            frame: the frame.
+            tracker: its stream's tracker.
+            frame_wh: muxer output in pixels.
+            max_objects: the tracker is shown no more objects than this.
+        """
+        shown = [meta for meta in frame.objects if self._operates_on(meta)][:max_objects]
+        for meta in shown:
+            self._remember(meta)
+        to_tracker = np.array(self._tracker_wh, np.float32) / np.array(frame_wh, np.float32)
+        to_frame = np.array(frame_wh, np.float32) / np.array(self._tracker_wh, np.float32)
+        found = _detections(shown, np.tile(to_tracker, 2))
+        for track in tracker.update(found, detected=bool(frame.bInferDone)):
+            unclipped = track.box_ltwh * np.tile(to_frame, 2)
+            clipped = clip(unclipped, frame_wh)
+            own = unclipped if self._unclip or clipped is None else clipped
+            self._write(frame, track, own, clipped, shown)
+        if not self._class_ids:
+            frame.objects[:] = [
+                meta for meta in frame.objects if meta.object_id != UNTRACKED_OBJECT_ID
+            ]
+
+    def _operates_on(self, meta: NvDsObjectMeta) -> bool:
+        return not self._class_ids or meta.class_id in self._class_ids
+
+    def _remember(self, meta: NvDsObjectMeta) -> None:
+        if meta.class_id not in self._looks:
+            self._looks[meta.class_id] = _Look(
+                meta.rect_params.copy(),
+                meta.text_params.copy(),
+                meta.text_params.stand_in_text() or "",
+                meta.obj_label,
+                meta.unique_component_id,
+            )
+
+    def _write(
+        self,
+        frame: NvDsFrameMeta,
+        track: Track,
+        own: Floats,
+        clipped: Floats | None,
+        shown: list[NvDsObjectMeta],
+    ) -> None:
+        if track.detection is None:
+            if clipped is None:
+                return
+            meta = self._predicted(frame, track)
+            _set_boxes(meta, own, clipped)
+            frame.objects.append(meta)
+        else:
+            meta = shown[track.detection]
+            meta.object_id = track.object_id
+            if clipped is None:
+                _remove(frame, meta)
+                return
+            if meta.class_id != track.class_id:
+                # The boxes stay the detection's, also where they leave the frame.
+                log.warning(
+                    "class mismatch, the box is not updated object=%s detected=%s tracked=%s",
+                    meta.object_id,
+                    meta.class_id,
+                    track.class_id,
+                )
+            else:
+                _set_boxes(meta, own, clipped)
+        self._write_text(meta)
+
+    def _predicted(self, frame: NvDsFrameMeta, track: Track) -> NvDsObjectMeta:
+        meta = NvDsObjectMeta()
+        meta.base_meta.batch_meta = frame.base_meta.batch_meta
+        meta.class_id = track.class_id
+        meta.object_id = track.object_id
+        meta.confidence = PREDICTED_CONFIDENCE
+        look = self._looks.get(track.class_id)
+        if look is not None:
+            meta.rect_params = look.rect
+            meta.text_params = look.text
+            meta.text_params.display_text = look.shown
+            meta.obj_label = look.label
+            meta.unique_component_id = look.component_id
+        return meta
+
+    def _write_text(self, meta: NvDsObjectMeta) -> None:
+        text, rect = meta.text_params, meta.rect_params
+        text.font_params.font_name = "Serif"
+        text.font_params.font_size = 10
+        text.font_params.font_color.set(1.0, 1.0, 1.0, 1.0)
+        text.set_bg_clr = 1
+        text.text_bg_clr.set(0.0, 0.0, 0.0, 1.0)
+        if self.show_id:
+            # printf writes a null text as (null), in 127 bytes at most.
+            shown = text.stand_in_text()
+            line = f"{'(null)' if shown is None else shown} {meta.object_id}"
+            text.display_text = line.encode()[:127].decode("utf-8", "ignore")
+        # A negative float as unsigned is 0 on aarch64 (and huge on x86-64): the Jetson's value.
+        text.x_offset = max(0, int(rect.left))
+        text.y_offset = max(0, int(rect.top - _TEXT_RISE_PX))
+
+
+def clip(box: Floats, frame_wh: tuple[int, int]) -> Floats | None:
+    """Clip one box in the plugin's order; None where nothing of it is in the frame.
+
+    A negative left or top takes from width or height, unlike in nvinfer.
+    """
+    left, top, width, height = box
+    if left < 0:
+        width, left = width + left, np.float32(0)
+    if top < 0:
+        height, top = height + top, np.float32(0)
+    frame_w, frame_h = np.float32(frame_wh[0]), np.float32(frame_wh[1])
+    if left >= frame_w or top >= frame_h or width <= 0 or height <= 0:
+        return None
+    if left + width > frame_w:
+        width = frame_w - left
+    if top + height > frame_h:
+        height = frame_h - top
+    return np.array([left, top, width, height], np.float32)
+
+
+def _detections(shown: list[NvDsObjectMeta], scale: Floats) -> Detections:
+    boxes = np.array(
+        [
+            (rect.left, rect.top, rect.width, rect.height)
+            for rect in (meta.rect_params for meta in shown)
+        ],
+        np.float32,
+    ).reshape(-1, 4)
+    return Detections(
+        boxes * scale,
+        np.array([meta.class_id for meta in shown], np.int64),
+        np.array([meta.confidence for meta in shown], np.float32),
+    )
+
+
+def _set_boxes(meta: NvDsObjectMeta, tracked: Floats, clipped: Floats) -> None:
+    rect, own = meta.rect_params, meta.tracker_bbox_info.org_bbox_coords
+    rect.left, rect.top, rect.width, rect.height = clipped.tolist()
+    own.left, own.top, own.width, own.height = tracked.tolist()
+    meta.tracker_confidence = _TRACKER_CONFIDENCE
+
+
+def _remove(frame: NvDsFrameMeta, meta: NvDsObjectMeta) -> None:
+    frame.objects[:] = [other for other in frame.objects if other is not meta]
