@@ -8,6 +8,10 @@ gi.require_version("Gst", "1.0")
 gi.require_version("GstBase", "1.0")
 gi.require_version("GstVideo", "1.0")
 
+# libgstreamer brings libunwind, whose _Unwind_* would take the place of libgcc's in libraries
+# that are loaded later: a C++ exception inside ONNX Runtime then kills the process (Debian 12).
+ctypes.CDLL("libgcc_s.so.1", mode=ctypes.RTLD_GLOBAL)
+
 from gi.repository import (  # noqa: E402  the versions come first
     GLib,
     GObject,
