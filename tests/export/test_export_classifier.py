@@ -218,7 +218,7 @@ def _text(path: Path) -> None:
 
 
 def _plain_pickle(path: Path) -> None:
-    path.write_bytes(pickle.dumps(["not", "a", "dict"]))
+    path.write_bytes(pickle.dumps(["not", "a", "dict"], protocol=2))
 
 
 def _zip_of_something_else(path: Path) -> None:
