@@ -115,8 +115,10 @@ class NvUriSrcBin(base.Settings, Gst.Bin):
         if transition == change.PAUSED_TO_READY:
             self._stop()
         result = Gst.Bin.do_change_state(self, transition)
-        if result == Gst.StateChangeReturn.FAILURE:
+        # A locked child still answers with its own last result, which is not the bin's.
+        if result == Gst.StateChangeReturn.FAILURE and not self.failed:
             return result
+        result = Gst.StateChangeReturn.SUCCESS
         if transition == change.READY_TO_PAUSED:
             self.wanted = Gst.State.PAUSED
             started = self._start()
