@@ -16,6 +16,9 @@ CLIPS = range(40_000, 40_100)
 """The two demo clips."""
 
 SPLITS: dict[str, range] = {
-    "train": TRAIN, "validation": VALIDATION, "threshold": THRESHOLD,
-    "held-out": HELD_OUT, "clips": CLIPS,
+    "train": TRAIN,
+    "validation": VALIDATION,
+    "threshold": THRESHOLD,
+    "held-out": HELD_OUT,
+    "clips": CLIPS,
 }

@@ -80,15 +80,20 @@ class ExpectedIncident:
 def write_truth(truth: ClipTruth, path: Path) -> None:
     """One frame a line, so that a difference shows the frame."""
     head = {
-        "format": FORMAT, "camera": truth.camera, "seed": truth.seed,
-        "frame_wh_px": list(truth.frame_wh_px), "fps": truth.fps,
+        "format": FORMAT,
+        "camera": truth.camera,
+        "seed": truth.seed,
+        "frame_wh_px": list(truth.frame_wh_px),
+        "fps": truth.fps,
     }
     lines = [
         json.dumps(
             [
                 {
-                    "person": one.person, "box_ltwh_px": [round(v, 1) for v in one.box_ltwh_px],
-                    "roped": one.roped, "visible": round(one.visible, 2),
+                    "person": one.person,
+                    "box_ltwh_px": [round(v, 1) for v in one.box_ltwh_px],
+                    "roped": one.roped,
+                    "visible": round(one.visible, 2),
                 }
                 for one in frame
             ],
@@ -109,12 +114,15 @@ def read_truth(path: Path) -> ClipTruth:
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
         if values["format"] != FORMAT:
-            raise ValueError(f"format {values['format']!r}, want {FORMAT!r}")
+            raise RopewatchError(f"{path}: format {values['format']!r}, want {FORMAT!r}")
         width, height = values["frame_wh_px"]
         frames = tuple(tuple(_person(one) for one in frame) for frame in values["frames"])
         return ClipTruth(
-            str(values["camera"]), int(values["seed"]), (int(width), int(height)),
-            int(values["fps"]), frames,
+            str(values["camera"]),
+            int(values["seed"]),
+            (int(width), int(height)),
+            int(values["fps"]),
+            frames,
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RopewatchError(
@@ -125,7 +133,9 @@ def read_truth(path: Path) -> ClipTruth:
 def _person(values: dict[str, Any]) -> PersonTruth:
     left, top, width, height = map(float, values["box_ltwh_px"])
     return PersonTruth(
-        str(values["person"]), (left, top, width, height), bool(values["roped"]),
+        str(values["person"]),
+        (left, top, width, height),
+        bool(values["roped"]),
         float(values["visible"]),
     )
 
@@ -152,7 +162,9 @@ def expected_incidents(
 
 
 def _of_one(
-    person: str, moments: Sequence[tuple[float, PersonTruth]], duration_s: float,
+    person: str,
+    moments: Sequence[tuple[float, PersonTruth]],
+    duration_s: float,
     decision: DecisionSettings,
 ) -> list[ExpectedIncident]:
     """Incidents of one person from the moments at which the rope can be judged."""
@@ -186,7 +198,9 @@ def _of_one(
         gone = gone_s < duration_s - EPSILON_S
         found.append(
             ExpectedIncident(
-                person, started_s, gone_s if gone else duration_s,
+                person,
+                started_s,
+                gone_s if gone else duration_s,
                 "person_gone" if gone else "stream_ended",
             )
         )
