@@ -157,8 +157,8 @@ def load_config(
     merged: dict[str, Any] = {name: key.default for name, key in PROPERTY_KEYS.items()}
     merged.update(values)
     for name, key in PROPERTY_KEYS.items():
-        if key.kind is Kind.PATH and merged[name] is not None:
-            merged[name] = _absolute(path, str(merged[name]))
+        if key.kind is Kind.PATH:
+            merged[name] = _absolute(path, str(merged[name])) if merged[name] else None
     if merged["scaling-compute-hw"] != 1 and merged["process-mode"] == 2:
         for side in ("input-object-min-width", "input-object-min-height"):
             merged[side] = max(16, merged[side])

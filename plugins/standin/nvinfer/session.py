@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import onnxruntime
 
 from plugins.standin.nvinfer.config import InferConfig
 from plugins.standin.nvinfer.outputs import DATA_TYPES, OutputLayer
@@ -102,6 +101,11 @@ def find_model(config: InferConfig) -> Path:
 
 
 def _load(onnx: Path) -> Any:
+    # Read once, at import: without it the wheel leaves a device id in the home folder and
+    # reports to its maker (ONNX Runtime 1.31 on Linux).
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    import onnxruntime  # noqa: PLC0415 - after that setting
+
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = _threads()
     options.inter_op_num_threads = 1

@@ -1,0 +1,316 @@
+"""One nvinfer on a batch, with real models in ONNX Runtime and without GStreamer."""
+
+import ctypes
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from plugins.standin.metadata import UNTRACKED_OBJECT_ID, NvDsBatchMeta, NvDsMetaType
+from plugins.standin.nvinfer.config import load_config
+from plugins.standin.nvinfer.inference import Inference
+from plugins.standin.nvinfer.preprocess import ConversionError
+from ropewatch.errors import ModelError
+from tests.standin.nvinfer import tiny
+
+PERSON = (100.0, 100.0, 40.0, 80.0)
+
+
+def primary(folder: Path, rows: list[list[float]], text: str = "", **keys: Any) -> Inference:
+    """A detector of 64x32; frames of 640x360 are 56x32 in it when letterboxed."""
+    values = {
+        "gie_unique_id": 1,
+        "onnx_file": tiny.detector(folder / "person.onnx", rows),
+        "custom_lib_path": tiny.PARSER,
+        "parse_bbox_func_name": tiny.PARSE,
+        "num_detected_classes": 1,
+        "cluster_mode": 2,
+        **keys,
+    }
+    return Inference(load_config(tiny.ini(folder / "pgie.txt", text, **values)))
+
+
+def secondary(folder: Path, model: Path, **keys: Any) -> Inference:
+    values = {
+        "gie_unique_id": 2,
+        "process_mode": 2,
+        "network_type": 1,
+        "onnx_file": model,
+        "secondary_reinfer_interval": 0,
+        "batch_size": 4,
+        **keys,
+    }
+    return Inference(load_config(tiny.ini(folder / "sgie.txt", **values)))
+
+
+def judge(folder: Path, **keys: Any) -> Inference:
+    """A classifier whose first score is the mean of its input."""
+    labels = folder / "labels.txt"
+    labels.write_text("bright;dark\n")
+    model = tiny.mean_classifier(folder / "rope.onnx")
+    return secondary(folder, model, labelfile_path=labels, net_scale_factor=1 / 255, **keys)
+
+
+def verdicts(batch: NvDsBatchMeta) -> list[list[str]]:
+    return [
+        [label.result_label for item in meta.classifiers for label in item.labels]
+        for frame in batch.frames
+        for meta in frame.objects
+    ]
+
+
+def test_detections_become_objects_in_muxer_pixels(tmp_path: Path) -> None:
+    labels = tmp_path / "labels.txt"
+    labels.write_text("person\n")
+    detect = primary(tmp_path, [[10, 8, 20, 24, 0.75, 0]], labelfile_path=labels)
+    batch = tiny.batch_of((0, 0, tiny.grey(9)))
+
+    detect.process(batch)
+
+    (meta,) = batch.frames[0].objects
+    rect = meta.rect_params
+    # The frame is stretched: 10 px a network pixel in x, 11.25 in y.
+    assert [rect.left, rect.top, rect.width, rect.height] == [100, 90, 100, 180]
+    assert meta.detector_bbox_info.org_bbox_coords.height == 180
+    assert (meta.unique_component_id, meta.class_id, meta.confidence) == (1, 0, 0.75)
+    assert meta.object_id == UNTRACKED_OBJECT_ID
+    assert (meta.obj_label, meta.text_params.stand_in_text()) == ("person", "person")
+    assert (meta.text_params.x_offset, meta.text_params.y_offset) == (100, 80)
+    assert (rect.border_width, rect.border_color.red, rect.has_bg_color) == (3, 1.0, 0)
+    assert batch.frames[0].bInferDone == 1
+
+
+def test_letterboxed_detections_come_back_to_the_frame(tmp_path: Path) -> None:
+    detect = primary(
+        tmp_path, [[4, 0, 60, 32, 0.75, 0]], maintain_aspect_ratio=1, symmetric_padding=1
+    )
+    batch = tiny.batch_of((0, 0, tiny.grey(9)))
+
+    detect.process(batch)
+
+    # 640x360 into 64x32 is floor(56.9) = 56 wide, 4 px off on the left.
+    rect = batch.frames[0].objects[0].rect_params
+    assert [rect.left, rect.top, rect.width, rect.height] == [0, 0, 640, 360]
+
+
+def test_interval_skips_batches_and_says_so_in_the_frame(tmp_path: Path) -> None:
+    detect = primary(tmp_path, [[10, 8, 20, 24, 0.75, 0]], interval=2)
+    done = []
+
+    for number in range(5):
+        batch = tiny.batch_of((0, number, tiny.grey(9)))
+        detect.process(batch)
+        done.append(batch.frames[0].bInferDone)
+
+    assert done == [1, 0, 0, 1, 0]
+
+
+def test_more_frames_than_batch_size_are_all_inferred_in_order(tmp_path: Path) -> None:
+    detect = primary(tmp_path, [[10, 8, 20, 24, 0.75, 0]], batch_size=2)
+    batch = tiny.batch_of(*((pad, 0, tiny.grey(9)) for pad in range(3)))
+
+    detect.process(batch)
+
+    assert [len(frame.objects) for frame in batch.frames] == [1, 1, 1]
+
+
+def test_padding_is_zero_bytes_before_normalisation(tmp_path: Path) -> None:
+    detect = primary(
+        tmp_path, [], maintain_aspect_ratio=1, net_scale_factor=0.5, offsets="10;20;30"
+    )
+
+    detect.process(tiny.batch_of((0, 0, tiny.grey(200))))
+
+    planes = detect._inputs[0]
+    assert planes[:, 0, 0].tolist() == [95, 90, 85]
+    assert planes[:, 0, 55].tolist() == [95, 90, 85]
+    assert planes[:, 0, 56].tolist() == [-5, -10, -15]
+
+
+@pytest.mark.parametrize(("fmt", "first"), [(0, 1), (1, 3)])
+def test_colour_order_is_the_networks(tmp_path: Path, fmt: int, first: int) -> None:
+    picture = np.full((360, 640, 3), (1, 2, 3), np.uint8)
+    detect = primary(tmp_path, [], model_color_format=fmt)
+
+    detect.process(tiny.batch_of((0, 0, picture)))
+
+    assert detect._inputs[0][:, 5, 5].tolist() == ([1, 2, 3] if first == 1 else [3, 2, 1])
+
+
+def test_scaling_is_nearest_unless_asked(tmp_path: Path) -> None:
+    # Columns 0 and 255 by turns: bilinear from 640 to 64 mixes them, nearest never does.
+    picture = np.zeros((360, 640, 3), np.uint8)
+    picture[:, ::2] = 255
+    nearest, bilinear = primary(tmp_path, []), primary(tmp_path, [], scaling_filter=1)
+
+    for detect in (nearest, bilinear):
+        detect.process(tiny.batch_of((0, 0, picture)))
+
+    assert set(np.unique(nearest._inputs[0])) <= {0.0, 255.0}
+    assert 127 <= bilinear._inputs[0].mean() <= 128
+
+
+def test_verdicts_hang_on_each_object_and_on_its_text(tmp_path: Path) -> None:
+    picture = tiny.grey(0)
+    picture[:, :320] = 230
+    batch = tiny.batch_of((0, 0, picture), boxes=[PERSON, (400.0, 100.0, 40.0, 80.0)])
+    batch.frames[0].objects[0].text_params.display_text = "person 0"
+
+    judge(tmp_path, classifier_type="rope").process(batch)
+
+    assert verdicts(batch) == [["bright"], ["dark"]]
+    first, second = batch.frames[0].objects
+    assert first.classifiers[0].unique_component_id == 2
+    assert first.classifiers[0].stand_in_classifier_type == "rope"
+    assert first.classifiers[0].labels[0].result_prob == pytest.approx(230 / 255)
+    assert first.text_params.stand_in_text() == "person 0 bright "
+    assert second.text_params.stand_in_text() == " dark "
+
+
+def test_a_remembered_verdict_is_attached_again_without_tensors(tmp_path: Path) -> None:
+    look = judge(tmp_path, secondary_reinfer_interval=1, output_tensor_meta=1)
+    seen = []
+
+    for number, grey in enumerate([230, 0, 0]):
+        batch = tiny.batch_of((0, number, tiny.grey(grey)), boxes=[PERSON])
+        look.process(batch)
+        seen.append((verdicts(batch)[0], len(batch.frames[0].objects[0].user_metas)))
+
+    assert seen == [(["bright"], 1), (["bright"], 0), (["dark"], 1)]
+
+
+def test_an_empty_new_verdict_replaces_the_remembered_one(tmp_path: Path) -> None:
+    look = judge(tmp_path, classifier_threshold=0.6, secondary_reinfer_interval=1)
+    seen = []
+
+    for number, grey in enumerate([230, 0, 128, 0]):
+        batch = tiny.batch_of((0, number, tiny.grey(grey)), boxes=[PERSON])
+        look.process(batch)
+        seen += verdicts(batch)
+
+    assert seen == [["bright"], ["bright"], [], []]
+
+
+def test_more_crops_than_batch_size_are_judged_each_with_its_own(tmp_path: Path) -> None:
+    ramp = np.repeat(np.arange(0, 240, 40, dtype=np.uint8), 40)
+    picture = np.zeros((360, 640, 3), np.uint8)
+    picture[:, :240] = ramp[None, :, None]
+    boxes = [(40.0 * n, 0.0, 40.0, 80.0) for n in range(6)]
+    batch = tiny.batch_of((0, 0, picture), boxes=boxes)
+
+    judge(tmp_path, batch_size=4, output_tensor_meta=1).process(batch)
+
+    means = [meta.user_metas[0].user_meta_data.arrays[0][0] for meta in batch.frames[0].objects]
+    assert means == pytest.approx([40 * n / 255 for n in range(6)], abs=1e-4)
+
+
+def test_tensor_meta_has_layers_and_real_addresses(tmp_path: Path) -> None:
+    batch = tiny.batch_of((0, 0, tiny.grey(102)), boxes=[PERSON])
+
+    judge(tmp_path, output_tensor_meta=1).process(batch)
+
+    (user,) = batch.frames[0].objects[0].user_metas
+    meta = user.user_meta_data
+    assert user.base_meta.meta_type == NvDsMetaType.NVDSINFER_TENSOR_OUTPUT_META
+    assert (meta.unique_id, meta.num_output_layers) == (2, 1)
+    assert (meta.network_info.width, meta.network_info.height) == (32, 64)
+    values = (ctypes.c_float * 2).from_address(meta.out_buf_ptrs_host[0])
+    assert list(values) == pytest.approx([0.4, 0.6], abs=1e-4)
+
+
+def test_a_crop_outside_the_frame_stops_with_the_device_s_words(tmp_path: Path) -> None:
+    batch = tiny.batch_of((3, 0, tiny.grey(9)), boxes=[(620.0, 0.0, 40.0, 80.0)])
+    look = judge(tmp_path)
+    look.histories.add_source(3)
+
+    with pytest.raises(
+        ConversionError,
+        match=r"Buffer conversion failed: object 0 of source 3: the crop 620,0 40x80 .* leaves",
+    ):
+        look.process(batch)
+
+
+def test_a_source_that_was_never_announced_is_passed_over(tmp_path: Path) -> None:
+    batch = tiny.batch_of((1, 0, tiny.grey(9)), boxes=[PERSON])
+
+    judge(tmp_path).process(batch)
+
+    assert verdicts(batch) == [[]]
+
+
+def test_a_secondary_detector_s_boxes_are_moved_by_their_parent(tmp_path: Path) -> None:
+    inside = primary(tmp_path, [[0, 0, 32, 16, 0.75, 0]], process_mode=2, gie_unique_id=3)
+    batch = tiny.batch_of((0, 0, tiny.grey(9)), boxes=[(100.0, 50.0, 128.0, 64.0)])
+
+    inside.process(batch)
+
+    parent, child = batch.frames[0].objects
+    rect = child.rect_params
+    assert child.parent is parent
+    assert [rect.left, rect.top, rect.width, rect.height] == [100, 50, 64, 32]
+
+
+def test_a_primary_classifier_makes_an_object_of_the_whole_frame(tmp_path: Path) -> None:
+    batch = tiny.batch_of((0, 0, tiny.grey(230)))
+
+    judge(tmp_path, process_mode=1, scaling_compute_hw=1).process(batch)
+
+    (meta,) = batch.frames[0].objects
+    assert (meta.class_id, meta.rect_params.width, meta.rect_params.border_width) == (-1, 640, 6)
+    assert verdicts(batch) == [["bright"]]
+
+
+def test_a_model_of_a_fixed_batch_is_padded(tmp_path: Path) -> None:
+    model = tiny.fixed_batch(tmp_path / "four.onnx", 4)
+    labels = tmp_path / "labels.txt"
+    labels.write_text("a\n")
+    look = secondary(tmp_path, model, labelfile_path=labels, output_tensor_meta=1)
+    batch = tiny.batch_of((0, 0, tiny.grey(7)), boxes=[PERSON])
+
+    look.process(batch)
+
+    assert batch.frames[0].objects[0].user_metas[0].user_meta_data.arrays[0] == 7
+
+
+def test_a_fixed_batch_below_batch_size_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"sgie\.txt: batch-size: 4, want at most 2"):
+        secondary(tmp_path, tiny.fixed_batch(tmp_path / "two.onnx", 2))
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        pytest.param(
+            {"infer_dims": "3;384;640"},
+            r"pgie\.txt: infer-dims: 3;384;640, want 3;32;64 as the input of .*person\.onnx",
+            id="another-input-size",
+        ),
+        pytest.param(
+            {"onnx_file": "none.onnx"}, r"onnx-file: .*none\.onnx: no such", id="missing"
+        ),
+        pytest.param(
+            {"model_engine_file": "x.engine", "onnx_file": ""},
+            r"model-engine-file: .*x\.engine: the name does not say its ONNX",
+            id="engine-without-model",
+        ),
+        pytest.param(
+            {"model_color_format": 2}, "model-color-format: 2 needs 1 channel", id="grey"
+        ),
+        pytest.param({"labelfile_path": "none.txt"}, r"labelfile-path: .*none\.txt", id="labels"),
+        pytest.param({"offsets": "1;2"}, "offsets: 2 numbers, want 3", id="offsets"),
+    ],
+)
+def test_what_does_not_fit_names_file_key_and_value(
+    tmp_path: Path, keys: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ModelError, match=message):
+        primary(tmp_path, [], **keys)
+
+
+def test_a_file_that_is_no_model_is_named(tmp_path: Path) -> None:
+    broken = tmp_path / "broken.onnx"
+    broken.write_text("no model")
+
+    with pytest.raises(ModelError, match=r"broken\.onnx: .*want an ONNX model"):
+        primary(tmp_path, [], onnx_file=broken)
