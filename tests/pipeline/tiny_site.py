@@ -16,6 +16,7 @@ from ropewatch.settings import SiteSettings
 from tests.sites import site
 
 FPS = 10
+LUMA = {"black": 16, "white": 235}
 PLUGIN = Path(__file__).parents[2] / "plugins/nvdsinfer_ropewatch/libnvdsinfer_ropewatch.so"
 NETWORK_WH = (128, 72)
 CROP_WH = (32, 64)
@@ -32,25 +33,38 @@ def make_clip(
     codec: str = "h264",
     audio: bool = False,
 ) -> Path:
-    """Encode solid pictures, one pattern of videotestsrc after another.
+    """Encode solid pictures, one shade after another.
 
     Args:
         path: an .mp4 or .mkv file.
-        shades: pattern and number of frames, at 10 frames a second.
+        shades: black or white, and the number of frames, at 10 frames a second.
         wh: size of the picture.
         codec: h264 or h265.
         audio: with a sound track.
     """
     width, height = wh
-    encoder = {"h264": "x264enc ! h264parse", "h265": "x265enc ! h265parse"}[codec]
-    caps = f"video/x-raw,format=I420,width={width},height={height},framerate={FPS}/1"
+    # Without B-frames the first picture's time is zero, as a camera's is.
+    encoder = {
+        "h264": "x264enc bframes=0 ! h264parse",
+        "h265": "x265enc option-string=bframes=0 ! h265parse",
+    }[codec]
     muxer = "matroskamux" if path.suffix == ".mkv" else "mp4mux"
-    line = f"concat name=c ! {encoder} ! {muxer} name=m ! filesink location={path}"
-    for pattern, frames in shades:
-        line += f" videotestsrc pattern={pattern} num-buffers={frames} ! {caps} ! c."
+    # GStreamer's I420 layout: lines begin at multiples of four bytes.
+    luma_bytes = (width + 3) // 4 * 4 * height
+    chroma_bytes = 2 * ((width // 2 + 3) // 4 * 4) * (height // 2)
+    line = (
+        f"fdsrc fd=0 blocksize={luma_bytes + chroma_bytes} ! rawvideoparse format=i420 "
+        f"width={width} height={height} framerate={FPS}/1 ! {encoder} ! {muxer} name=m "
+        f"! filesink location={path}"
+    )
     if audio:
         line += " audiotestsrc num-buffers=40 ! audioconvert ! avenc_aac ! aacparse ! m."
-    subprocess.run(["gst-launch-1.0", "-q", *line.split()], check=True, timeout=60)
+    pictures = b"".join(
+        bytes([LUMA[shade]]) * luma_bytes + bytes([128]) * chroma_bytes
+        for shade, count in shades
+        for _ in range(count)
+    )
+    subprocess.run(["gst-launch-1.0", "-q", *line.split()], input=pictures, check=True, timeout=60)
     return path
 
 
