@@ -125,12 +125,8 @@ def crop_boxes(
         (-_FAR_PX, -_FAR_PX, 0, 0),
         _FAR_PX,
     )
-    grown = expand_boxes(
-        boxes,
-        x_each_side=expansion.x_each_side,
-        y_top=expansion.y_top,
-        y_bottom=expansion.y_bottom,
-    )
+    x, top, bottom = expansion.x_each_side, expansion.y_top, expansion.y_bottom
+    grown = expand_boxes(boxes, x_each_side=x, y_top=top, y_bottom=bottom)
     near = np.ceil(np.clip(grown[:, :2], 0, frame) / 2) * 2
     far = np.floor(np.clip(grown[:, :2] + grown[:, 2:], 0, frame) / 2) * 2
     side = np.clip(far - near, smallest, largest)

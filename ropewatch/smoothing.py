@@ -170,6 +170,8 @@ def _frame(
     """Copy what the caller gave, so that it may reuse its arrays, and check it."""
     boxes = np.array(boxes_xyxy_px, dtype=np.float64)
     scores = np.array(probabilities, dtype=np.float64)
+    if boxes.size == 0:
+        boxes = boxes.reshape(-1, 4)  # an empty list has no columns of its own
     if boxes.ndim != 2 or boxes.shape[1] != 4:
         raise ValueError(f"boxes_xyxy_px: shape {boxes.shape}, want (N, 4)")
     if scores.shape != (len(boxes),):

@@ -76,7 +76,28 @@ class Wire:
             sequence: one more than that of this box's incident message before.
             time_ns: Unix time of the decision.
         """
-        data = IncidentData(
+        envelope = IncidentMessage.model_validate(
+            {
+                "id": f"{self.box}:{self.boot_id}:{sequence}",
+                "source": f"/{self.site}/{self.box}/{event.source_id}",
+                "type": f"io.ropewatch.incident.{event.phase.value}.v1",
+                "subject": event.incident_id,
+                "time": rfc3339(time_ns),
+                "dataschema": f"urn:ropewatch:schema:incident:{SCHEMA_VERSION}",
+                "data": self._data(event, sequence),
+            }
+        )
+        return Message(
+            topic=self.topic("camera", event.source_id, "incident"),
+            payload=_json(envelope),
+            qos=1,
+            retain=False,
+            expiry_s=INCIDENT_EXPIRY_S,
+            content_type=CLOUDEVENTS_JSON,
+        )
+
+    def _data(self, event: IncidentEvent, sequence: int) -> IncidentData:
+        return IncidentData(
             incident_id=event.incident_id,
             phase=event.phase,
             revision=event.revision,
@@ -102,25 +123,6 @@ class Wire:
             captured_at=None if event.ntp_ns is None else rfc3339(event.ntp_ns),
             end_reason=event.end_reason,
             duration_s=event.duration_s,
-        )
-        envelope = IncidentMessage.model_validate(
-            {
-                "id": f"{self.box}:{self.boot_id}:{sequence}",
-                "source": f"/{self.site}/{self.box}/{event.source_id}",
-                "type": f"io.ropewatch.incident.{event.phase.value}.v1",
-                "subject": event.incident_id,
-                "time": rfc3339(time_ns),
-                "dataschema": f"urn:ropewatch:schema:incident:{SCHEMA_VERSION}",
-                "data": data,
-            }
-        )
-        return Message(
-            topic=self.topic("camera", event.source_id, "incident"),
-            payload=_json(envelope),
-            qos=1,
-            retain=False,
-            expiry_s=INCIDENT_EXPIRY_S,
-            content_type=CLOUDEVENTS_JSON,
         )
 
     def status(

@@ -98,6 +98,7 @@ def test_smoother_of_nobody_is_empty() -> None:
     smoother.smooth([HERE], [0.5], 0.0)
 
     assert smoother.smooth(np.zeros((0, 4)), np.zeros(0), 0.1).shape == (0,)
+    assert smoother.smooth([], [], 0.2).shape == (0,)
 
 
 def test_smoother_copies_what_it_remembers() -> None:
