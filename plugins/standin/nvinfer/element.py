@@ -70,7 +70,7 @@ class NvInfer(BatchTransform):
 
     def __init__(self) -> None:
         # The set comes first: GObject sets construct properties from within super().__init__.
-        self._set: list[str] = []
+        self._set: dict[str, None] = {}
         self._before: frozenset[str] = frozenset()
         self._inference: Inference | None = None
         self._to_drop = 0
@@ -80,7 +80,7 @@ class NvInfer(BatchTransform):
         """Remember the order, by which nvinfer decides whether file or property wins."""
         if name == "config-file-path":
             self._before = frozenset(self._set)
-        self._set.append(name)
+        self._set[name] = None
         if self._inference is None:
             return
         if name in ("config-file-path", "model-engine-file"):
@@ -105,6 +105,7 @@ class NvInfer(BatchTransform):
             return False
         self._inference = inference
         self._to_drop = inference.config.stabilize_buffer_count
+        self.emit("model-updated", 0, str(inference.config.path))
         return True
 
     def _load(self) -> Inference:

@@ -126,8 +126,8 @@ def check_crop(crop: Crop, placed: Placement, frame_wh: tuple[int, int], *, vic:
     if vic and (max(ratios) > _VIC_MAX_SCALE or min(ratios) * _VIC_MAX_SCALE < 1):
         raise ConversionError(
             f"{box} becomes {placed.width}x{placed.height}, more than {_VIC_MAX_SCALE} times up "
-            f"or down: NvBufSurfTransform error -2 on a Jetson's VIC, want larger boxes "
-            f"(input-object-min-width and -height) or scaling-compute-hw=1"
+            f"or down: NvBufSurfTransform error -2 on a Jetson's VIC, want a box and a network "
+            f"nearer in size (input-object-min-width and -height help) or scaling-compute-hw=1"
         )
 
 
