@@ -84,13 +84,15 @@ def detector_accuracy(path: Path, data: Samples) -> DetectorAccuracy:
         scores.extend(found[:, 4].tolist())
         right.extend(hits)
     score, hit = np.array(scores), np.array(right)
+    if not hit.any():
+        return DetectorAccuracy(len(data.frames), people, 0.0, 0.0, 0.0)
     kept = score >= OPERATING_CONFIDENCE
     reached = hit.sum() / max(1, people)
     return DetectorAccuracy(
         len(data.frames),
         people,
         float(average_precision_score(hit, score) * reached),
-        float(hit[kept].mean()),
+        float(hit[kept].sum() / max(1, kept.sum())),
         float(hit[kept].sum() / max(1, people)),
     )
 

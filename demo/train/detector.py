@@ -61,7 +61,7 @@ def train_detector(
         model.parameters(), lr=recipe.peak_rate, weight_decay=recipe.weight_decay
     )
     average = torch.optim.swa_utils.AveragedModel(
-        model, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(0.99), use_buffers=True
+        model, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(0.99)
     )
     steps = recipe.epochs * (len(data.frames) // recipe.batch)
     step = 0
@@ -84,8 +84,30 @@ def train_detector(
             if step % 50 == 0:
                 report(f"detector step {step}/{steps} loss {np.mean(losses[-50:]):.3f}")
         report(f"detector epoch {epoch + 1}/{recipe.epochs} loss {np.mean(losses):.3f}")
+        settle_norms(average.module, data, rng)
         keep(average.module)
     return average.module.eval()
+
+
+def settle_norms(model: Any, data: Samples, rng: np.random.Generator, *, batches: int = 24) -> None:
+    """Measure the batch norms' statistics anew, for the weights as they are now; in place.
+
+    Averaged statistics belong to older weights: in a short training they are so far off that
+    nothing at all is found in evaluation mode.
+    """
+    norms = [module for module in model.modules() if isinstance(module, torch.nn.BatchNorm2d)]
+    usual = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # the plain mean over all batches that follow
+    model.train()
+    with torch.no_grad():
+        for _ in range(batches):
+            chosen = rng.choice(len(data.frames), min(16, len(data.frames)), replace=False)
+            model(torch.from_numpy(data.frames[chosen]).permute(0, 3, 1, 2).float() / 255)
+    for norm, momentum in zip(norms, usual, strict=True):
+        norm.momentum = momentum
+    model.eval()
 
 
 def _batch(
@@ -116,5 +138,4 @@ def _batch(
 
 def save_detector(model: Any, path: Path) -> None:
     """A checkpoint of the form that ultralytics and `export/` load."""
-    torch.save({"model": model.half(), "train_args": {}, "epoch": -1}, path)
-    model.float()
+    torch.save({"model": model, "train_args": {}, "epoch": -1}, path)
