@@ -1,0 +1,101 @@
+"""Cameras over a real RTSP server; what they send is in tiny_site."""
+
+import json
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from demo.broker import PrivateBroker, free_port
+from ropewatch.client import Subscriber
+from tests.pipeline.running import finish, start
+from tests.pipeline.tiny_site import make_clip, tiny_site, write_models
+from tests.rtsp_server import RtspServer
+
+pytestmark = [pytest.mark.gst, pytest.mark.broker]
+
+PATIENCE_S = 30
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline_s = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < deadline_s, "it never happened"
+        time.sleep(0.1)
+
+
+def recorded(folder: Path, source_id: str) -> int:
+    recording = folder / "recording.jsonl"
+    text = recording.read_text() if recording.exists() else ""
+    return text.count(f'"source_id": "{source_id}"')
+
+
+def test_h264_and_h265_cameras_are_watched_and_incidents_arrive(
+    broker: PrivateBroker, tmp_path: Path
+) -> None:
+    write_models(tmp_path)
+    shades = [("black", 30), ("white", 170)]
+    avc = make_clip(tmp_path / "avc.mp4", shades)
+    hevc = make_clip(tmp_path / "h265.mkv", shades, codec="h265")
+    mqtt = {"host": broker.host, "port": broker.port}
+    filters = ("ropewatch/v1/+/+/camera/+/incident",)
+
+    with (
+        RtspServer(avc, free_port()) as first,
+        RtspServer(hevc, free_port()) as second,
+        Subscriber(broker.host, broker.port, filters) as inbox,
+    ):
+        site = tiny_site(tmp_path, {"avc": first.url, "hevc": second.url}, mqtt=mqtt)
+        process = start(site, tmp_path)
+        cameras = set()
+        for message in inbox.messages(PATIENCE_S):
+            cameras.add(json.loads(message.payload)["data"]["camera"])
+            if cameras == {"avc", "hevc"}:
+                break
+        process.send_signal(signal.SIGTERM)
+        ran = finish(process, tmp_path)
+
+    assert cameras == {"avc", "hevc"}, ran.output
+    assert ran.code == 0, ran.output
+
+
+def test_a_camera_that_goes_away_is_blind_and_watched_again_when_it_comes_back(
+    broker: PrivateBroker, tmp_path: Path
+) -> None:
+    write_models(tmp_path)
+    clip = make_clip(tmp_path / "a.mp4", [("black", 600)])
+    mqtt = {"host": broker.host, "port": broker.port}
+    port, other_port = free_port(), free_port()
+    filters = ("ropewatch/v1/+/+/camera/cam/status",)
+
+    with (
+        RtspServer(clip, port) as server,
+        RtspServer(clip, other_port) as other,
+        Subscriber(broker.host, broker.port, filters) as inbox,
+    ):
+        uris = {"cam": server.url, "other": other.url}
+        site = tiny_site(tmp_path, uris, mqtt=mqtt, health={"blind_after_s": 1})
+        sources = tuple(
+            source.model_copy(update={"rtsp_reconnect_interval_s": 2}) for source in site.sources
+        )
+        process = start(site.model_copy(update={"sources": sources}), tmp_path)
+        wait_until(lambda: recorded(tmp_path, "cam") > 5)
+
+        server.kill()
+        conditions = []
+        for message in inbox.messages(PATIENCE_S):
+            conditions.append(json.loads(message.payload))
+            if conditions[-1]["reason"] == "lost":
+                break
+        others_before = recorded(tmp_path, "other")
+        wait_until(lambda: recorded(tmp_path, "other") > others_before + 5)
+        server.start()
+        returned = next(inbox.messages(PATIENCE_S))
+        process.send_signal(signal.SIGTERM)
+        ran = finish(process, tmp_path)
+
+    assert conditions[-1]["status"] == "blind", ran.output
+    assert json.loads(returned.payload)["status"] == "watching", ran.output
+    assert ran.code == 0, ran.output
