@@ -1,5 +1,6 @@
 """What an export leaves behind: the ONNX and its manifest, both whole or neither new."""
 
+import contextlib
 import hashlib
 import os
 from collections.abc import Callable
@@ -70,16 +71,23 @@ def publish(graph: onnx.ModelProto, description: Description, *, output_dir: Pat
     manifest = _manifest(graph, content, description)
     onnx_path = output_dir / manifest.onnx.file
     text = manifest.model_dump_json(indent=1) + "\n"
+    contents = {onnx_path: content, manifest_of(onnx_path): text.encode()}
+    staged = {final: final.with_name(f".{final.name}.{os.getpid()}.tmp") for final in contents}
     try:
         output_dir.mkdir(parents=True, exist_ok=True)
-        staged = [_staged(onnx_path, content), _staged(manifest_of(onnx_path), text.encode())]
-        for temporary, final in staged:
+        for final, temporary in staged.items():
+            _write_through(temporary, contents[final])
+        for final, temporary in staged.items():
             temporary.replace(final)
     except OSError as error:
         raise ModelError(
             f"{output_dir}: {error.strerror or error}, want a folder that can be written; "
             f"give another --output"
         ) from error
+    finally:
+        for temporary in staged.values():
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
     return onnx_path
 
 
@@ -110,14 +118,8 @@ def _manifest(graph: onnx.ModelProto, content: bytes, description: Description) 
     )
 
 
-def _staged(final: Path, content: bytes) -> tuple[Path, Path]:
-    temporary = final.with_name(f".{final.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-    except OSError:
-        temporary.unlink(missing_ok=True)
-        raise
-    return temporary, final
+def _write_through(path: Path, content: bytes) -> None:
+    with path.open("wb") as stream:
+        stream.write(content)
+        stream.flush()
+        os.fsync(stream.fileno())

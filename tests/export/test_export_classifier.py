@@ -273,3 +273,19 @@ def test_architecture_file_is_read_by_the_command(model: Any, tmp_path: Path) ->
 
     assert code == 0
     assert load_verified(tmp_path / "out" / "rope.onnx").labels == ("roped", "unroped")
+
+
+def test_classifier_export_leaves_the_old_pair_when_the_new_one_cannot_be_written(
+    weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    onnx = export(weights)
+    before = {path.name: path.read_bytes() for path in onnx.parent.iterdir()}
+
+    def full(_descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(ModelError, match="No space left on device, want a folder"):
+        export(weights, crop_wh=(64, 96))
+
+    assert {path.name: path.read_bytes() for path in onnx.parent.iterdir()} == before
