@@ -131,6 +131,7 @@ def test_crop_boxes_are_even_inside_and_unchanged_by_nvinfer(
 
 
 @given(boxes=boxes_of_any_kind)
+@settings(deadline=None)
 def test_crop_boxes_of_a_legal_crop_are_itself(
     boxes: list[tuple[float, float, float, float]],
 ) -> None:
