@@ -32,6 +32,16 @@ _FILTERS = {
     6: cv2.INTER_NEAREST_EXACT,
 }
 
+# BT.601, limited range, as cv2's NV12 conversions and Surface.rgb(): rows of R, G, B over
+# Y, U, V and 1.
+_YUV_TO_RGB = np.array(
+    [
+        [1.164383, 0.0, 1.596027, -222.921],
+        [1.164383, -0.391762, -0.812968, 135.576],
+        [1.164383, 2.017232, 0.0, -276.836],
+    ]
+)
+
 
 class ConversionError(Exception):
     """NvBufSurfTransform would fail on this crop, which stops a pipeline."""
@@ -193,11 +203,10 @@ def _rgb(surface: Surface, crop: Crop, size: tuple[int, int], how: int) -> Bytes
     y, uv = surface.nv12()
     y = y[rows, columns]
     uv = uv[_half(rows), _half(columns)]
-    if size[0] < crop.width and size[1] < crop.height and not (size[0] % 2 or size[1] % 2):
+    if size[0] < crop.width and size[1] < crop.height:
         # Shrinking first leaves fewer pixels to convert; the order is NVIDIA's secret anyway.
-        y = cv2.resize(y, size, interpolation=how)
-        uv = cv2.resize(uv, (size[0] // 2, size[1] // 2), interpolation=how)
-        return cv2.cvtColorTwoPlane(y, uv, cv2.COLOR_YUV2RGB_NV12)  # type: ignore[no-any-return]
+        scaled = [cv2.resize(plane, size, interpolation=how) for plane in (y, uv)]
+        return cv2.transform(cv2.merge(scaled), _YUV_TO_RGB)  # type: ignore[no-any-return]
     image = cv2.cvtColorTwoPlane(
         np.ascontiguousarray(y), np.ascontiguousarray(uv), cv2.COLOR_YUV2RGB_NV12
     )
