@@ -1,10 +1,14 @@
 """Fixtures that several folders share."""
 
+import os
 from collections.abc import Iterator
 
 import pytest
 
 from demo.broker import PrivateBroker
+
+# Before any test imports it: ONNX Runtime reports to its maker otherwise.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 
 @pytest.fixture
