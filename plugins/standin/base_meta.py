@@ -70,7 +70,7 @@ def base_of(meta_type: NvDsMetaType) -> Nested[NvDsBaseMeta]:
 
 
 class NvDsUserMeta(Struct):
-    """Anything; `copy_func(data)` and `release_func(data)` are the writer's, or None."""
+    """Anything; `copy_func(meta)` copies its data, `release_func(meta)` frees it, both or None."""
 
     __slots__ = ()
     base_meta = base_of(NvDsMetaType.NVDS_USER_META)
@@ -85,7 +85,7 @@ class NvDsUserMeta(Struct):
         other.base_meta = self.base_meta
         other.copy_func, other.release_func = self.copy_func, self.release_func
         if self.copy_func is not None:
-            data = self.copy_func(data)
+            data = self.copy_func(self)
         elif isinstance(data, Struct):
             data = data.copy()
         other.user_meta_data = data

@@ -324,7 +324,7 @@ class NvDsBatchMeta(Struct):
         """Give every user meta to its writer's release function; the buffer is gone."""
         for meta in self._all_user_metas():
             if meta.release_func is not None:
-                meta.release_func(meta.user_meta_data)
+                meta.release_func(meta)
 
     def _all_user_metas(self) -> Iterator[NvDsUserMeta]:
         yield from self.user_metas

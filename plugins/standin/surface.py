@@ -64,10 +64,21 @@ class Surface:
     """A frame of `width` x `height` pixels; `format` is GStreamer's name, NV12 or RGBA mostly.
 
     RGBA surfaces own one mutable array that everyone shares: what a probe paints, the on-screen
-    display, the tiler and the encoder see.
+    display, the tiler and the encoder see. Pixels come in a buffer or in an array: (H, W, 4) of an
+    RGBA surface, (H * 3 / 2, W) of an NV12 one with even sides, the planes one after the other.
     """
 
-    __slots__ = ("_info", "_lock", "_mapping", "_rgb", "_rgba", "format", "height", "width")
+    __slots__ = (
+        "_info",
+        "_lock",
+        "_mapping",
+        "_planes",
+        "_rgb",
+        "_rgba",
+        "format",
+        "height",
+        "width",
+    )
 
     def __init__(
         self,
@@ -77,16 +88,17 @@ class Surface:
         *,
         buffer: Gst.Buffer | None = None,
         info: GstVideo.VideoInfo | None = None,
-        rgba: Bytes | None = None,
+        array: Bytes | None = None,
     ) -> None:
-        if (buffer is None) == (rgba is None):
-            raise ValueError("surface: want either a buffer or an RGBA array")
+        if (buffer is None) == (array is None):
+            raise ValueError("surface: want either a buffer or an array")
         self.width = width
         self.height = height
         self.format = format
         self._info = info
         self._mapping = _Mapping(buffer) if buffer is not None else None
-        self._rgba = rgba
+        self._rgba = array if self.is_rgba else None
+        self._planes = array if not self.is_rgba else None
         self._rgb: Bytes | None = None
         self._lock = threading.Lock()
 
@@ -94,7 +106,13 @@ class Surface:
     def from_rgba(cls, rgba: Bytes) -> "Surface":
         """Make an RGBA surface around an (H, W, 4) uint8 array, which it then owns."""
         height, width = rgba.shape[:2]
-        return cls(width, height, "RGBA", rgba=rgba)
+        return cls(width, height, "RGBA", array=rgba)
+
+    @classmethod
+    def from_nv12(cls, planes: Bytes) -> "Surface":
+        """Make an NV12 surface around an (H * 3 / 2, W) uint8 array; H and W are even."""
+        rows, width = planes.shape
+        return cls(width, rows * 2 // 3, "NV12", array=planes)
 
     @property
     def is_rgba(self) -> bool:
@@ -115,6 +133,9 @@ class Surface:
         if self.format != "NV12":
             raise ValueError(f"surface: the format is {self.format}, want NV12")
         half_height, half_width = (self.height + 1) // 2, (self.width + 1) // 2
+        if self._planes is not None:
+            uv = self._planes[self.height :].reshape(half_height, half_width, 2)
+            return self._planes[: self.height], uv
         y = self._plane(0, self.height, self.width)
         uv = self._plane(1, half_height, half_width * 2)
         return y, uv.reshape(half_height, half_width, 2)

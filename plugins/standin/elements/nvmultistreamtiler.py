@@ -1,0 +1,164 @@
+"""nvmultistreamtiler: the frames of a batch side by side in one picture."""
+
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from plugins.standin import buffer_meta, events
+from plugins.standin import element as base
+from plugins.standin.gst import Gst, GstBase
+from plugins.standin.metadata import NvDsBatchMeta
+from plugins.standin.surface import Surface
+from plugins.standin.tiling import Tile, move_frame, tile_of
+
+_CAPS = "video/x-raw(memory:NVMM), format=(string){ NV12, RGBA }"
+_BLACK_Y, _GREY_UV = 16, 128
+
+
+class NvMultiStreamTiler(base.Settings, GstBase.BaseTransform):
+    """A source that gives nothing keeps its last tile; one that never gave any stays black."""
+
+    __gtype_name__ = "GstNvMultiStreamTiler"
+    __gstmetadata__ = ("Tiler", "Filter/Video", "Puts many frames into one", "ropewatch")
+    __gsttemplates__ = base.in_place_templates(_CAPS)
+    PROPERTIES = (
+        base.uint("rows", 1, high=1024),
+        base.uint("columns", 1, high=1024),
+        base.uint("width", 1920, high=16384),
+        base.uint("height", 1080, high=16384),
+        base.integer("show-source", -1, low=-1),
+        base.string("custom-tile-config", effect=False),
+        base.boolean("square-seq-grid", effect=False),
+        base.uint("interpolation-method", effect=False),
+        base.uint("compute-hw", effect=False),
+        base.uint("nvbuf-memory-type", effect=False),
+        base.uint("buffer-pool-size", 4, effect=False),
+        base.uint("gpu-id", effect=False),
+    )
+    __gproperties__ = base.gproperties(PROPERTIES)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.start_settings()
+        self.set_qos_enabled(False)
+        self.format = "NV12"
+        self.canvas: npt.NDArray[np.uint8] | None = None
+        base.cure_floating(self)
+
+    @property
+    def picture_wh(self) -> tuple[int, int]:
+        """The picture's size, pixels, made even."""
+        return self.settings["width"] // 2 * 2, self.settings["height"] // 2 * 2
+
+    @base.guarded(None)
+    def do_transform_caps(self, direction: Any, caps: Gst.Caps, wanted: Any) -> Gst.Caps:
+        """Give the source side the picture's size; the sink side takes every size."""
+        result = Gst.Caps.new_empty()
+        for index in range(caps.get_size()):
+            structure = caps.get_structure(index).copy()
+            for name in ("width", "height"):
+                structure.remove_field(name)
+            if direction == Gst.PadDirection.SINK:
+                structure.set_value("width", self.picture_wh[0])
+                structure.set_value("height", self.picture_wh[1])
+            result.append_structure_full(structure, Gst.CapsFeatures.from_string(base.NVMM))
+        return result.intersect(wanted) if wanted is not None else result
+
+    @base.guarded(False)
+    def do_set_caps(self, in_caps: Gst.Caps, _out_caps: Gst.Caps) -> bool:
+        """Start with a black picture."""
+        self.set_passthrough(False)
+        self.format = in_caps.get_structure(0).get_string("format")
+        width, height = self.picture_wh
+        if self.format == "RGBA":
+            self.canvas = np.zeros((height, width, 4), np.uint8)
+            self.canvas[..., 3] = 255
+        else:
+            self.canvas = np.full((height * 3 // 2, width), _GREY_UV, np.uint8)
+            self.canvas[:height] = _BLACK_Y
+        return True
+
+    @base.guarded((Gst.FlowReturn.ERROR, None))
+    def do_prepare_output_buffer(self, buffer: Gst.Buffer) -> tuple[Gst.FlowReturn, Any]:
+        """Make the picture; the metadata is a deep copy in the picture's pixels."""
+        batch = buffer_meta.get(buffer)
+        if batch is None:
+            raise ValueError("the buffer has no batch metadata, want nvstreammux upstream")
+        result = Gst.Buffer.new_allocate(None, 64, None)
+        base.set_times(hash(result), pts_ns=buffer.pts, duration_ns=buffer.duration)
+        buffer_meta.attach(result, self._tiled(batch))
+        return Gst.FlowReturn.OK, result
+
+    def do_transform(self, _in_buffer: Any, _out_buffer: Any) -> Gst.FlowReturn:
+        """Do nothing more."""
+        return Gst.FlowReturn.OK
+
+    @base.guarded(False)
+    def do_sink_event(self, event: Gst.Event) -> bool:
+        """Blacken the tile of a source that was removed."""
+        parsed = events.parse(event)
+        if parsed is not None and parsed[0] == events.PAD_DELETED and self.canvas is not None:
+            tile = self._tile(parsed[1], (1, 1))
+            if tile is not None:
+                self._fill(tile)
+        return bool(GstBase.BaseTransform.do_sink_event(self, event))
+
+    def _tiled(self, batch: NvDsBatchMeta) -> NvDsBatchMeta:
+        assert self.canvas is not None
+        tiled = batch.copy()
+        kept = []
+        for frame in tiled.frames:
+            surface = batch.surfaces[frame.batch_id]
+            tile = self._tile(frame.pad_index, (surface.width, surface.height))
+            if tile is None:
+                continue
+            self._place(surface, tile)
+            move_frame(frame, tile)
+            kept.append(frame)
+        tiled.frames = kept
+        picture = self.canvas.copy()
+        tiled.surfaces = [
+            Surface.from_rgba(picture) if self.format == "RGBA" else Surface.from_nv12(picture)
+        ]
+        return tiled
+
+    def _tile(self, index: int, frame_wh: tuple[int, int]) -> Tile | None:
+        only = self.settings["show-source"]
+        if only >= 0:
+            width, height = self.picture_wh
+            return Tile(0, 0, width, height, frame_wh) if index == only else None
+        return tile_of(
+            index,
+            rows=self.settings["rows"],
+            columns=self.settings["columns"],
+            picture_wh=self.picture_wh,
+            frame_wh=frame_wh,
+        )
+
+    def _planes(self, tile: Tile) -> list[npt.NDArray[np.uint8]]:
+        """View the tile's part of the picture: one RGBA plane, or luma and chroma."""
+        assert self.canvas is not None
+        bottom, right = tile.top + tile.height, tile.left + tile.width
+        if self.format == "RGBA":
+            return [self.canvas[tile.top : bottom, tile.left : right]]
+        height = self.picture_wh[1]
+        chroma = self.canvas[height:].reshape(height // 2, -1, 2)
+        return [
+            self.canvas[tile.top : bottom, tile.left : right],
+            chroma[tile.top // 2 : bottom // 2, tile.left // 2 : right // 2],
+        ]
+
+    def _place(self, surface: Surface, tile: Tile) -> None:
+        pixels = [surface.rgba()] if self.format == "RGBA" else list(surface.nv12())
+        for source, target in zip(pixels, self._planes(tile), strict=True):
+            size = target.shape[1], target.shape[0]
+            target[:] = cv2.resize(source, size, interpolation=cv2.INTER_LINEAR)
+
+    def _fill(self, tile: Tile) -> None:
+        planes = self._planes(tile)
+        if self.format == "RGBA":
+            planes[0][:] = (0, 0, 0, 255)
+        else:
+            planes[0][:], planes[1][:] = _BLACK_Y, _GREY_UV

@@ -1,0 +1,188 @@
+"""nvvideoconvert: formats, sizes and memories, of single frames and of batches."""
+
+from typing import Any
+
+from plugins.standin import buffer_meta
+from plugins.standin import element as base
+from plugins.standin.gst import Gst, GstBase, GstVideo
+from plugins.standin.metadata import NvDsBatchMeta
+from plugins.standin.pixels import Converter, Crops, rgba_to_nv12, system_buffer, video_info
+from plugins.standin.surface import Surface
+
+_FORMATS = (
+    "{ NV12, RGBA, RGBx, BGRx, BGRA, RGB, BGR, I420, YV12, YUY2, UYVY, GRAY8, Y444, P010_10LE }"
+)
+_CAPS = (
+    f"video/x-raw(memory:NVMM), format=(string){_FORMATS}; video/x-raw, format=(string){_FORMATS}"
+)
+_FREE_FIELDS = ("format", "width", "height", "colorimetry", "chroma-site", "pixel-aspect-ratio")
+
+
+class NvVideoConvert(base.Settings, GstBase.BaseTransform):
+    """Passes equal caps untouched; else makes a new buffer with a deep copy of the metadata."""
+
+    __gtype_name__ = "GstNvVideoConvert"
+    __gstmetadata__ = ("Video converter", "Filter/Converter/Video", "Converts", "ropewatch")
+    __gsttemplates__ = base.in_place_templates(_CAPS)
+    PROPERTIES = (
+        base.string("src-crop"),
+        base.string("dest-crop"),
+        base.boolean("disable-passthrough"),
+        base.uint("flip-method", effect=False),
+        base.uint("interpolation-method", effect=False),
+        base.uint("compute-hw", effect=False),
+        base.uint("copy-hw", effect=False),
+        base.uint("nvbuf-memory-type", effect=False),
+        base.uint("output-buffers", 4, effect=False),
+        base.uint("gpu-id", effect=False),
+        base.boolean("bl-output", True, effect=False),
+    )
+    __gproperties__ = base.gproperties(PROPERTIES)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.start_settings()
+        self.set_qos_enabled(False)
+        self.infos: tuple[GstVideo.VideoInfo, GstVideo.VideoInfo] | None = None
+        self.to_nvmm = False
+        self.crops = Crops()
+        self.converter: Converter | None = None
+        base.cure_floating(self)
+
+    # Negotiation
+
+    @base.guarded(None)
+    def do_transform_caps(self, _direction: Any, caps: Gst.Caps, wanted: Any) -> Gst.Caps:
+        """Offer the same caps first, then every format and size in either memory."""
+        result = Gst.Caps.new_empty()
+        features = [caps.get_features(index).copy() for index in range(caps.get_size())]
+        for index, feature in enumerate(features):
+            result.append_structure_full(caps.get_structure(index).copy(), feature)
+        for memory in ("memory:NVMM", "memory:SystemMemory"):
+            for index in range(caps.get_size()):
+                structure = caps.get_structure(index).copy()
+                for field in _FREE_FIELDS:
+                    structure.remove_field(field)
+                result.append_structure_full(structure, Gst.CapsFeatures.from_string(memory))
+        return result.intersect_full(wanted, Gst.CapsIntersectMode.FIRST) if wanted else result
+
+    @base.guarded(None)
+    def do_fixate_caps(self, _direction: Any, caps: Gst.Caps, others: Gst.Caps) -> Gst.Caps:
+        """Keep the size and the format where the other side leaves them open."""
+        known = caps.get_structure(0)
+        features = others.get_features(0).copy()
+        fixed = others.get_structure(0).copy()
+        for name in ("width", "height"):
+            size = known.get_int(name)
+            if size[0]:
+                fixed.fixate_field_nearest_int(name, size[1])
+        text = known.get_string("format")
+        if text:
+            fixed.fixate_field_string("format", text)
+        result = Gst.Caps.new_empty()
+        result.append_structure_full(fixed, features)
+        return result.fixate()
+
+    @base.guarded(False)
+    def do_set_caps(self, in_caps: Gst.Caps, out_caps: Gst.Caps) -> bool:
+        """Choose between passing and converting."""
+        self.infos = (video_info(in_caps), video_info(out_caps))
+        self.to_nvmm = out_caps.get_features(0).contains(base.NVMM)
+        self.crops = Crops(
+            source=parse_crop("src-crop", self.settings["src-crop"]),
+            target=parse_crop("dest-crop", self.settings["dest-crop"]),
+        )
+        self.converter = None
+        same = in_caps.get_features(0).contains(base.NVMM) == self.to_nvmm and all(
+            getattr(self.infos[0], name) == getattr(self.infos[1], name)
+            for name in ("width", "height")
+        )
+        same = same and self.infos[0].finfo.format == self.infos[1].finfo.format
+        keep = same and self.crops == Crops() and not self.settings["disable-passthrough"]
+        self.set_passthrough(keep)
+        return True
+
+    # Frames
+
+    def do_prepare_output_buffer(self, buffer: Gst.Buffer) -> tuple[Gst.FlowReturn, Any]:
+        """Convert here, where the output is made; do_transform has nothing left to do."""
+        if self.is_passthrough():
+            return Gst.FlowReturn.OK, buffer
+        return self._output(buffer)
+
+    @base.guarded((Gst.FlowReturn.ERROR, None))
+    def _output(self, buffer: Gst.Buffer) -> tuple[Gst.FlowReturn, Any]:
+        batch = buffer_meta.get(buffer)
+        if batch is None or not batch.surfaces:
+            result = self._convert(buffer)
+        elif self.to_nvmm:
+            result = Gst.Buffer.new_allocate(None, 64, None)
+        else:
+            result = self._convert(self._frame_of(batch.surfaces[0]))
+        duration = buffer.duration
+        base.set_times(hash(result), pts_ns=buffer.pts, duration_ns=duration)
+        if batch is not None:
+            buffer_meta.attach(result, self._batch(batch))
+        return Gst.FlowReturn.OK, result
+
+    def do_transform(self, _in_buffer: Any, _out_buffer: Any) -> Gst.FlowReturn:
+        """Do nothing more."""
+        return Gst.FlowReturn.OK
+
+    def _batch(self, batch: NvDsBatchMeta) -> NvDsBatchMeta:
+        copied = batch.copy()
+        if self.to_nvmm:
+            copied.surfaces = [self._surface(surface) for surface in batch.surfaces]
+        else:
+            # The pixels are in the buffer now; nobody reads surfaces of system memory.
+            copied.surfaces = []
+        return copied
+
+    def _surface(self, surface: Surface) -> Surface:
+        """Convert one frame of a batch; frames of one batch may differ in size (new muxer)."""
+        assert self.infos is not None
+        source, target = self.infos
+        name = target.finfo.name
+        scaled = (source.width, source.height) != (target.width, target.height)
+        if not scaled and self.crops == Crops():
+            if surface.format == "NV12" and name == "RGBA":
+                return Surface.from_rgba(surface.rgba())
+            even = surface.width % 2 == 0 and surface.height % 2 == 0
+            if surface.is_rgba and name == "NV12" and even:
+                return Surface.from_nv12(rgba_to_nv12(surface.rgba()))
+            if surface.format == name and name != "RGBA":
+                return surface
+        buffer = self._convert(self._frame_of(surface))
+        return Surface(target.width, target.height, name, buffer=buffer, info=target)
+
+    def _frame_of(self, surface: Surface) -> Gst.Buffer:
+        assert self.infos is not None
+        return system_buffer(surface, self.infos[0])
+
+    def _convert(self, buffer: Gst.Buffer) -> Gst.Buffer:
+        """Convert one frame; the same layout is shared, not copied."""
+        assert self.infos is not None
+        source, target = self.infos
+        same = (source.finfo.format, source.width, source.height) == (
+            target.finfo.format,
+            target.width,
+            target.height,
+        )
+        if same and self.crops == Crops():
+            flags = Gst.BufferCopyFlags.FLAGS | Gst.BufferCopyFlags.MEMORY
+            flags |= Gst.BufferCopyFlags.META
+            return buffer.copy_region(flags, 0, buffer.get_size())
+        if self.converter is None:
+            self.converter = Converter(source, target, self.crops)
+        return self.converter.convert(buffer)
+
+
+def parse_crop(name: str, text: str | None) -> tuple[int, int, int, int] | None:
+    """Read "left:top:width:height"; nothing, or all zeros, is the whole frame."""
+    if not text:
+        return None
+    parts = text.split(":")
+    if len(parts) != 4 or not all(part.strip().isdigit() for part in parts):
+        raise ValueError(f"{name}: {text!r}, want left:top:width:height in pixels")
+    left, top, width, height = (int(part) for part in parts)
+    return (left, top, width, height) if width and height else None
