@@ -55,6 +55,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except RopewatchError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+    except BrokenPipeError:
+        # The reader of our output has gone, as with `| head`.
+        sys.stderr.close()
+        return 0
 
 
 def _evaluate(args: argparse.Namespace) -> int:
