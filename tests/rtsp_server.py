@@ -63,7 +63,7 @@ def serve(port: str, file: str) -> None:
     Gst.init(None)
     demuxer = "matroskademux" if file.endswith(".mkv") else "qtdemux"
 
-    class FileFactory(GstRtspServer.RTSPMediaFactory):  # type: ignore[misc]  # gi has no types
+    class FileFactory(GstRtspServer.RTSPMediaFactory):
         """Makes the pipeline of a connection."""
 
         def do_create_element(self, _url: Any) -> Any:

@@ -1,9 +1,11 @@
 """Builds the settings of a site for tests, from its sources and the sections that matter."""
 
+from collections.abc import Mapping, Sequence
+
 from ropewatch.settings import SiteSettings
 
 
-def site(sources: list[dict[str, object]], **sections: object) -> SiteSettings:
+def site(sources: Sequence[Mapping[str, object]], **sections: object) -> SiteSettings:
     return SiteSettings.model_validate(
         {
             "site": "s",

@@ -1,3 +1,5 @@
+import functools
+
 from deepstream.health import CameraHealth, CameraReason, Health
 
 
@@ -18,7 +20,7 @@ def health(clock: Clock, frames: list[int], **counters: int) -> Health:
         frames=lambda: frames,
         blind_after_s=5.0,
         clock=clock,
-        counters={name: (lambda value=value: value) for name, value in counters.items()},
+        counters={name: functools.partial(int, value) for name, value in counters.items()},
     )
 
 

@@ -145,7 +145,7 @@ def test_the_will_is_published_when_the_box_vanishes(broker: PrivateBroker) -> N
             time.sleep(0.01)
 
         # The socket goes away without a DISCONNECT, as with a cut cable.
-        sender._client._sock_close()  # type: ignore[no-untyped-call]
+        sender._client._sock_close()
 
         assert next(subscriber.messages(10.0)).payload == WILL.payload
     sender.stop()

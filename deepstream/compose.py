@@ -1,0 +1,177 @@
+"""The parts of one run, made from its settings and joined; nothing starts here."""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from ulid import ULID
+
+from deepstream.backend import Backend
+from deepstream.dispatcher import Dispatcher, Handler
+from deepstream.graph import Graph, build_graph
+from deepstream.health import CameraHealth, Health
+from deepstream.meta import MetaDoor
+from deepstream.nvinfer_config import (
+    NvinferProperties,
+    check_classifier,
+    check_detector,
+    read_properties,
+)
+from deepstream.plan import PGIE_ID, SGIE_ID, make_plan
+from deepstream.probes.crops import FramesInFlight
+from deepstream.probes.expand import ExpandStage
+from deepstream.probes.guard import Stage
+from deepstream.probes.restore import RestoreStage
+from deepstream.probes.smooth import SmoothStage
+from deepstream.publisher import Publisher
+from deepstream.recorder import Recorder
+from deepstream.reporter import Reporter
+from ropewatch.errors import SettingsError
+from ropewatch.labels import (
+    check_person_class,
+    check_score_label,
+    read_classifier_labels,
+    read_detector_labels,
+)
+from ropewatch.monitor import SourceMonitor
+from ropewatch.settings import SiteSettings
+from ropewatch.wire import Wire
+
+# scaling-compute-hw: 1 scales on the GPU, which has no limit on the scale factor.
+GPU_SCALING: Final = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Voice:
+    """Everything that carries decisions out of the box."""
+
+    publisher: Publisher
+    reporter: Reporter
+    recorder: Recorder | None
+    dispatcher: Dispatcher
+
+
+@dataclass(frozen=True, slots=True)
+class App:
+    """Everything that one run consists of."""
+
+    site: SiteSettings
+    graph: Graph
+    smooth: SmoothStage
+    voice: Voice
+    health: Health
+
+
+def compose(site: SiteSettings, backend: Backend) -> App:
+    """Build all parts of a run and join them.
+
+    Raises:
+        RopewatchError: a file or a setting does not fit.
+    """
+    classifier = _read_configs(site)
+    if site.video.annotated_file is not None:
+        _make_folder(site.video.annotated_file, key="video.annotated_file")
+    voice = _make_voice(site, backend)
+    door = MetaDoor(
+        backend.pyds,
+        person_class_id=site.detector.person_class_id,
+        pgie_id=PGIE_ID,
+        sgie_id=SGIE_ID,
+    )
+    in_flight = FramesInFlight()
+    smooth = _make_smooth(site, classifier, voice.dispatcher, door, in_flight)
+    stages: dict[str, Stage] = {
+        "expand": ExpandStage(
+            door=door,
+            in_flight=in_flight,
+            expansion=site.classifier.expansion,
+            frame_wh_px=(site.muxer.width_px, site.muxer.height_px),
+            network_wh_px=classifier.network_wh_px,
+            limit_scale=classifier.integer("scaling-compute-hw", 0) != GPU_SCALING,
+        ),
+        "restore": RestoreStage(door, in_flight),
+        "smooth": smooth,
+    }
+    graph = build_graph(make_plan(site), stages)
+    return App(site, graph, smooth, voice, _make_health(site, graph, smooth, voice))
+
+
+def _read_configs(site: SiteSettings) -> NvinferProperties:
+    """Check both nvinfer configs and their labels; return the classifier's."""
+    detector = read_properties(site.detector.config_file)
+    check_detector(detector, pgie_id=PGIE_ID)
+    labels_file = detector.path("labelfile-path")
+    labels = read_detector_labels(labels_file)
+    check_person_class(labels_file, labels, site.detector.person_class_id)
+    classifier = read_properties(site.classifier.config_file)
+    check_classifier(classifier, sgie_id=SGIE_ID, pgie_id=PGIE_ID)
+    return classifier
+
+
+def _make_voice(site: SiteSettings, backend: Backend) -> Voice:
+    wire = Wire(site=site.site, box=site.box, boot_id=str(ULID()))
+    publisher = Publisher(
+        site.mqtt, client_id=f"ropewatch-{site.site}-{site.box}", will=wire.will()
+    )
+    reporter = Reporter(
+        wire, publisher, backend=backend.name, status_every_s=site.health.status_every_s
+    )
+    recorder = None if site.recording is None else Recorder(site.recording)
+    handlers: list[Handler] = [reporter] if recorder is None else [reporter, recorder]
+    return Voice(publisher, reporter, recorder, Dispatcher(handlers))
+
+
+def _make_smooth(
+    site: SiteSettings,
+    classifier: NvinferProperties,
+    dispatcher: Dispatcher,
+    door: MetaDoor,
+    in_flight: FramesInFlight,
+) -> SmoothStage:
+    source_ids = tuple(source.id for source in site.sources)
+    labels_file = classifier.path("labelfile-path")
+    labels = read_classifier_labels(labels_file)
+    return SmoothStage(
+        door=door,
+        in_flight=in_flight,
+        source_ids=source_ids,
+        monitors=tuple(SourceMonitor(name, site, lambda: str(ULID())) for name in source_ids),
+        sink=dispatcher,
+        frame_wh_px=(site.muxer.width_px, site.muxer.height_px),
+        score_index=check_score_label(labels_file, labels, site.classifier.score_label),
+        draw=site.video.annotated_file is not None,
+    )
+
+
+def _make_health(site: SiteSettings, graph: Graph, smooth: SmoothStage, voice: Voice) -> Health:
+    probes, dispatched, published = (
+        graph.probes,
+        voice.dispatcher.counters,
+        voice.publisher.counters,
+    )
+    now_s = time.monotonic()
+    return Health(
+        cameras=tuple(CameraHealth(source.id, started_s=now_s) for source in site.sources),
+        frames=lambda: list(smooth.frames),
+        blind_after_s=site.health.blind_after_s,
+        counters={
+            "failed_buffers": lambda: sum(probe.failed_buffers for probe in probes.values()),
+            "frames_without_time": lambda: smooth.frames_without_time,
+            "abandoned_frames": lambda: smooth.in_flight.abandoned,
+            "dropped_frames": lambda: dispatched.dropped_frames,
+            "failed_handlers": lambda: dispatched.failed,
+            "dropped_updates": lambda: published.dropped_updates,
+            "refused_messages": lambda: published.refused,
+        },
+    )
+
+
+def _make_folder(file: Path, *, key: str) -> None:
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SettingsError(
+            f"{key}: {file.parent}: {error.strerror}, want a folder that can be written; "
+            "correct the path"
+        ) from None
