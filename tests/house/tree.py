@@ -29,7 +29,7 @@ def _walk(folder: Path) -> Iterator[Path]:
     for entry in folder.iterdir():
         if entry.name in _NOT_OURS or entry.name.endswith(("_cache", ".egg-info", ".so")):
             continue
-        if entry.name == ".hypothesis":
+        if entry.name in {".hypothesis", ".nvdsinfer_ropewatch.flags"}:
             continue
         if entry.is_dir():
             yield from _walk(entry)
