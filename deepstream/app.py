@@ -84,9 +84,8 @@ def _finish(app: App, outcome: Outcome) -> int:
         app.smooth.close(index, reason)
     app.voice.dispatcher.stop()
     app.voice.reporter.goodbye()
-    undelivered = app.voice.publisher.drain(
-        DRAIN_TIMEOUT_S if app.voice.publisher.connected else 1.0
-    )
+    publisher = app.voice.publisher
+    undelivered = publisher.drain(DRAIN_TIMEOUT_S if publisher.connected else ABSENT_TIMEOUT_S)
     if undelivered:
         log.error(
             "messages not delivered count=%d broker=%s:%d error=%s",
