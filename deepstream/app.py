@@ -8,6 +8,7 @@ from deepstream.backend import Backend, BackendChoice, load_backend
 from deepstream.bus import BusHandlers, GraphRunner, Outcome
 from deepstream.compose import App, compose
 from deepstream.health import Health
+from deepstream.plan import is_live
 from deepstream.sources import explain_failure
 from ropewatch.incidents import EndReason
 from ropewatch.settings import SiteSettings
@@ -74,7 +75,12 @@ def _run_graph(app: App) -> Outcome:
 
     on_tick()
     handlers = BusHandlers(on_tick, on_source_failed, on_source_ended)
-    return GraphRunner(app.graph, names, handlers).run()
+    reconnecting = frozenset(
+        index
+        for index, source in enumerate(app.site.sources)
+        if is_live(source.uri) and source.rtsp_reconnect_interval_s > 0
+    )
+    return GraphRunner(app.graph, names, reconnecting, handlers).run()
 
 
 def _finish(app: App, outcome: Outcome) -> int:

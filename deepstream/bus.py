@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from deepstream.graph import Graph
 from deepstream.gst import GLib, Gst
+from ropewatch.load import redact
 
 log = logging.getLogger("ropewatch.bus")
 
@@ -54,13 +55,22 @@ class GraphRunner:
     Args:
         graph: from `deepstream.graph.build_graph`.
         source_names: element names of the sources, in pad order.
+        reconnecting: positions of the sources that connect again by themselves; an error in
+            one of them is a warning, and the camera stays in the graph.
         handlers: callbacks.
     """
 
-    def __init__(self, graph: Graph, source_names: tuple[str, ...], handlers: BusHandlers) -> None:
+    def __init__(
+        self,
+        graph: Graph,
+        source_names: tuple[str, ...],
+        reconnecting: frozenset[int],
+        handlers: BusHandlers,
+    ) -> None:
         self.outcome = Outcome()
         self._graph = graph
         self._source_names = source_names
+        self._reconnecting = reconnecting
         self._handlers = handlers
         self._loop = GLib.MainLoop()
         self._draining: threading.Thread | None = None
@@ -143,7 +153,9 @@ class GraphRunner:
         elif message.type == Gst.MessageType.WARNING:
             warning, _debug = message.parse_warning()
             log.warning(
-                "graph warning element=%s text=%s", message.src.get_name(), warning.message
+                "graph warning element=%s text=%s",
+                message.src.get_name(),
+                redact(warning.message),
             )
         elif message.type == Gst.MessageType.ELEMENT:
             structure = message.get_structure()
@@ -156,7 +168,9 @@ class GraphRunner:
         text = _error_text(message)
         for index, name in enumerate(self._source_names):
             if _is_inside(message.src, self._graph.elements[name]):
-                if self._draining is None:
+                if index in self._reconnecting:
+                    log.warning("source error, it connects again text=%s", redact(text))
+                elif self._draining is None:
                     self._lose_source(index, text)
                 return
         if self._draining is None:

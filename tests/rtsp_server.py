@@ -14,7 +14,7 @@ from typing_extensions import Self
 
 
 class RtspServer:
-    """Serves one H.264 or H.265 file for as long as the `with` block lasts."""
+    """Serves one file, H.264 in .mp4 or H.265 in .mkv, while the `with` block lasts."""
 
     def __init__(self, file: Path, port: int) -> None:
         self.url = f"rtsp://127.0.0.1:{port}/cam"
@@ -67,7 +67,7 @@ def serve(port: str, file: str) -> None:
         """Makes the pipeline of a connection."""
 
         def do_create_element(self, _url: Any) -> Any:
-            codec = "h265" if "h265" in file else "h264"
+            codec = "h265" if file.endswith(".mkv") else "h264"
             return Gst.parse_launch(
                 f"filesrc location={file} ! {demuxer} ! {codec}parse ! "
                 f"rtp{codec}pay name=pay0 pt=96 config-interval=1"
