@@ -80,7 +80,7 @@ def make_plan(site: SiteSettings) -> Plan:
         _queue("queue-sgie"),
         _nvinfer("sgie", site.classifier.config_file, SGIE_ID),
         _queue("queue-out"),
-        *_output(site.video, source_count=len(site.sources)),
+        *_output(site),
     )
     into_mux = tuple(
         LinkSpec(source.name, "mux", downstream_pad=f"sink_{index}", upstream_is_dynamic=True)
@@ -168,23 +168,16 @@ def _queue(name: str) -> ElementSpec:
     return ElementSpec(name, "queue", limits)
 
 
-def _output(video: VideoSettings, *, source_count: int) -> tuple[ElementSpec, ...]:
+def _output(site: SiteSettings) -> tuple[ElementSpec, ...]:
+    video = site.video
     if video.annotated_file is None:
         return (
             ElementSpec(
                 "sink", "fakesink", {"sync": False, "async": False, "enable-last-sample": False}
             ),
         )
-    columns = math.ceil(math.sqrt(source_count))
-    rows = math.ceil(source_count / columns)
-    tiler: dict[str, PropertyValue] = {
-        "rows": rows,
-        "columns": columns,
-        "width": video.width_px,
-        "height": video.height_px,
-    }
     return (
-        ElementSpec("tiler", "nvmultistreamtiler", tiler),
+        _tiler(site),
         ElementSpec("convert-rgba", "nvvideoconvert"),
         _caps("caps-rgba", f"{NVMM}, format=RGBA"),
         # CPU mode: the GPU mode does not exist on every Jetson, and a few boxes are cheap.
@@ -199,6 +192,20 @@ def _output(video: VideoSettings, *, source_count: int) -> tuple[ElementSpec, ..
             {"location": str(video.annotated_file), "sync": False, "async": False},
         ),
     )
+
+
+def _tiler(site: SiteSettings) -> ElementSpec:
+    """Lay the cameras out in a near square of tiles that keep the frame's shape."""
+    columns = math.ceil(math.sqrt(len(site.sources)))
+    rows = math.ceil(len(site.sources) / columns)
+    tile_height_px = site.video.width_px / columns * site.muxer.height_px / site.muxer.width_px
+    properties: dict[str, PropertyValue] = {
+        "rows": rows,
+        "columns": columns,
+        "width": site.video.width_px,
+        "height": 2 * round(rows * tile_height_px / 2),
+    }
+    return ElementSpec("tiler", "nvmultistreamtiler", properties)
 
 
 def _encoder(video: VideoSettings) -> tuple[ElementSpec, ...]:

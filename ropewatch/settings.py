@@ -241,8 +241,14 @@ class VideoSettings(Section):
     """The optional picture branch."""
 
     annotated_file: Path | None = Field(None, description="MP4 with boxes, scores and states.")
-    width_px: int = Field(1280, ge=64, multiple_of=2, description="Tiled picture width.")
-    height_px: int = Field(720, ge=64, multiple_of=2, description="Tiled picture height.")
+    width_px: int = Field(
+        1280,
+        ge=128,
+        le=7680,
+        multiple_of=2,
+        description="Width of the picture of all cameras; the height follows from the shape of "
+        "the muxer's frames, so that nobody is squeezed.",
+    )
     bitrate_kbps: int = Field(2000, ge=50, le=100_000, description="H.264 bit rate.")
     encoder: Literal["hardware", "software"] = Field(
         "hardware", description="software: x264enc, for Orin Nano, which has no NVENC."

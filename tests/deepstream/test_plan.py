@@ -137,3 +137,21 @@ def test_plan_lists_only_properties_that_deepstream_has() -> None:
     for element in plan.elements:
         if element.factory in known:
             assert set(element.properties) <= known[element.factory], element.name
+
+
+@pytest.mark.parametrize(
+    ("cameras", "rows", "columns", "height"), [(1, 1, 1, 720), (2, 1, 2, 360), (5, 2, 3, 480)]
+)
+def test_tiles_keep_the_shape_of_the_frame(
+    cameras: int, rows: int, columns: int, height: int
+) -> None:
+    sources = [{"id": f"c{n}", "uri": f"/{n}.mp4"} for n in range(cameras)]
+
+    plan = make_plan(site(sources, video={"annotated_file": "/out/a.mp4", "width_px": 1280}))
+
+    assert plan.element("tiler").properties == {
+        "rows": rows,
+        "columns": columns,
+        "width": 1280,
+        "height": height,
+    }

@@ -176,7 +176,7 @@ def test_a_required_broker_that_is_absent_stops_the_run(
 def test_a_signal_drains_the_graph_and_ends_incidents(
     models: Path, clip: Path, broker: PrivateBroker, tmp_path: Path, number: signal.Signals
 ) -> None:
-    video = {"annotated_file": tmp_path / "annotated.mp4", "width_px": 640, "height_px": 360}
+    video = {"annotated_file": tmp_path / "annotated.mp4", "width_px": 640}
     site = tiny_site(models, {"cam": str(clip)}, mqtt=mqtt(broker), video=video)
     looped = site.sources[0].model_copy(update={"loop": True})
     endless = site.model_copy(update={"sources": (looped,)})
@@ -200,7 +200,7 @@ def test_a_signal_drains_the_graph_and_ends_incidents(
 def test_the_annotated_video_has_a_picture_for_every_batch(
     models: Path, clip: Path, broker: PrivateBroker, tmp_path: Path
 ) -> None:
-    video = {"annotated_file": tmp_path / "annotated.mp4", "width_px": 640, "height_px": 360}
+    video = {"annotated_file": tmp_path / "annotated.mp4", "width_px": 640}
 
     ran = run(tiny_site(models, {"cam": str(clip)}, mqtt=mqtt(broker), video=video), tmp_path)
 
