@@ -46,6 +46,11 @@ def is_active() -> bool:
     return _State.active
 
 
+def stand_in_names() -> tuple[str, ...]:
+    """Return the factory names that activate() registers."""
+    return tuple(_TABLE)
+
+
 def activate() -> None:
     """Make the stand-ins available; a second call does nothing.
 

@@ -220,11 +220,9 @@ class MuxCore(Gst.Element):
                 limit = self.batching.per_source(pads)
                 ready = sum(min(len(item.frames), limit) for item in self.inputs.values())
                 draining = all(item.eos for item in self.inputs.values())
+                first_s = min(item.frames[0][2] for item in self.inputs.values() if item.frames)
                 deadline = self.batching.deadline_s(
-                    first_frame_s=min(
-                        item.frames[0][2] for item in self.inputs.values() if item.frames
-                    ),
-                    last_batch_s=self.last_batch_s,
+                    first_frame_s=first_s, last_batch_s=self.last_batch_s or first_s
                 )
                 remaining = None if deadline is None else deadline - now
                 full = self.batching.full_at(pads=pads, open_pads=open_pads)

@@ -73,11 +73,15 @@ class NvVideoConvert(base.Settings, GstBase.BaseTransform):
         features = others.get_features(0).copy()
         fixed = others.get_structure(0).copy()
         for name in ("width", "height"):
-            size = known.get_int(name)
-            if size[0]:
-                fixed.fixate_field_nearest_int(name, size[1])
+            found, size = known.get_int(name)
+            if found and not fixed.has_field(name):
+                fixed.set_value(name, size)
+            elif found:
+                fixed.fixate_field_nearest_int(name, size)
         text = known.get_string("format")
-        if text:
+        if text and not fixed.has_field("format"):
+            fixed.set_value("format", text)
+        elif text:
             fixed.fixate_field_string("format", text)
         result = Gst.Caps.new_empty()
         result.append_structure_full(fixed, features)
@@ -104,10 +108,12 @@ class NvVideoConvert(base.Settings, GstBase.BaseTransform):
 
     # Frames
 
-    def do_prepare_output_buffer(self, buffer: Gst.Buffer) -> tuple[Gst.FlowReturn, Any]:
+    def do_prepare_output_buffer(self, buffer: Gst.Buffer) -> Any:
         """Convert here, where the output is made; do_transform has nothing left to do."""
         if self.is_passthrough():
-            return Gst.FlowReturn.OK, buffer
+            # In pass-through C wants its own reference back. To return `buffer` itself would add
+            # one that nobody drops; what the parent gives has been counted the same wrong way.
+            return GstBase.BaseTransform.do_prepare_output_buffer(self, buffer)
         return self._output(buffer)
 
     @base.guarded((Gst.FlowReturn.ERROR, None))

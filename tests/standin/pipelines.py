@@ -1,0 +1,142 @@
+"""Run a pipeline to its end and keep what passed; feed a muxer by hand."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from plugins.standin import buffer_meta, events
+from plugins.standin.gst import Gst
+
+LIMIT_S = 30.0
+
+
+@dataclass
+class Run:
+    """What happened in a pipeline, in order."""
+
+    batches: list[list[tuple[int, int]]] = field(default_factory=list)
+    events: list[tuple[str, int]] = field(default_factory=list)
+    errors: list[tuple[str, str]] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    ended_sources: list[int] = field(default_factory=list)
+    eos: bool = False
+
+    def frames_of(self, pad_index: int) -> list[int]:
+        """Return the frame numbers of one source, as they came."""
+        return [number for batch in self.batches for pad, number in batch if pad == pad_index]
+
+
+def watch(pad: Any, run: Run, on_batch: Callable[[Any], None] | None = None) -> None:
+    """Note the batches and the muxer's events that pass a pad."""
+
+    def probe(_pad: Any, info: Any) -> Any:
+        if info.type & Gst.PadProbeType.BUFFER:
+            batch = buffer_meta.get(info.get_buffer())
+            assert batch is not None
+            run.batches.append([(frame.pad_index, frame.frame_num) for frame in batch.frames])
+            if on_batch is not None:
+                on_batch(batch)
+        else:
+            parsed = events.parse(info.get_event())
+            if parsed is not None:
+                run.events.append(parsed)
+        return Gst.PadProbeReturn.OK
+
+    kinds = Gst.PadProbeType.BUFFER | Gst.PadProbeType.EVENT_DOWNSTREAM
+    pad.add_probe(kinds, probe)
+
+
+def play(
+    pipeline: Any,
+    run: Run,
+    *,
+    on_error: Callable[[Any], bool] | None = None,
+    until: Callable[[], bool] = lambda: False,
+    limit_s: float = LIMIT_S,
+) -> Run:
+    """Play until the end, `until`, or an error that on_error does not take; then stop."""
+    pipeline.set_state(Gst.State.PLAYING)
+    try:
+        _listen(pipeline, run, on_error, until, time.monotonic() + limit_s)
+    finally:
+        pipeline.set_state(Gst.State.NULL)
+    return run
+
+
+def _listen(
+    pipeline: Any,
+    run: Run,
+    on_error: Callable[[Any], bool] | None,
+    until: Callable[[], bool],
+    deadline_s: float,
+) -> None:
+    while time.monotonic() < deadline_s and not until():
+        message = pipeline.get_bus().timed_pop(20 * Gst.MSECOND)
+        if message is None:
+            continue
+        if message.type == Gst.MessageType.EOS:
+            run.eos = True
+            return
+        if message.type == Gst.MessageType.ERROR:
+            run.errors.append((owner_of(message.src, pipeline), message.parse_error()[0].message))
+            if on_error is None or not on_error(message):
+                return
+        elif message.type == Gst.MessageType.WARNING:
+            run.warnings.append(message.parse_warning()[0].message)
+        elif message.type == Gst.MessageType.ELEMENT:
+            structure = message.get_structure()
+            if structure.get_name() == "stream-eos":
+                run.ended_sources.append(structure.get_uint("stream-id").value)
+
+
+def owner_of(item: Any, pipeline: Any) -> str:
+    """Return the name of the pipeline's own child that an object is, or is inside of."""
+    while item.get_parent() not in (None, pipeline):
+        item = item.get_parent()
+    return str(item.get_name())
+
+
+class Feed:
+    """A pad that pushes NV12 frames of one grey into a muxer's sink pad."""
+
+    def __init__(self, muxer: Any, index: int, *, wh: tuple[int, int] = (32, 32)) -> None:
+        self.wh = wh
+        self.pad = Gst.Pad.new(f"feed_{index}", Gst.PadDirection.SRC)
+        self.pad.set_active(True)
+        self.sink = muxer.request_pad_simple(f"sink_{index}")
+        self.pad.link(self.sink)
+
+    def start(self) -> None:
+        """Announce the stream; the muxer must be running."""
+        width, height = self.wh
+        self.pad.push_event(Gst.Event.new_stream_start(self.pad.get_name()))
+        caps = f"video/x-raw, format=NV12, width={width}, height={height}, framerate=10/1"
+        self.pad.push_event(Gst.Event.new_caps(Gst.Caps.from_string(caps)))
+        segment = Gst.Segment()
+        segment.init(Gst.Format.TIME)
+        self.pad.push_event(Gst.Event.new_segment(segment))
+
+    def push(self, pts_ns: int = 0, *, grey: int = 100) -> Any:
+        """Push one frame."""
+        width, height = self.wh
+        size = (width + 3) // 4 * 4 * (height + (height + 1) // 2 + height % 2)
+        buffer = Gst.Buffer.new_wrapped(bytes(np.full(size, grey, np.uint8)))
+        buffer.pts = pts_ns
+        return self.pad.push(buffer)
+
+    def end(self) -> None:
+        """Send EOS."""
+        self.pad.push_event(Gst.Event.new_eos())
+
+
+def wait_for(condition: Callable[[], bool], *, limit_s: float = 5.0) -> bool:
+    """Wait until a condition holds; False when it did not."""
+    deadline_s = time.monotonic() + limit_s
+    while not condition():
+        if time.monotonic() > deadline_s:
+            return False
+        time.sleep(0.005)
+    return True

@@ -1,0 +1,216 @@
+"""nvurisrcbin: files, failures that stay their source's own, cameras that come back."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from demo.broker import free_port
+from plugins.standin.gst import Gst
+from tests.rtsp_server import RtspServer
+from tests.standin.pipelines import Run, owner_of, play, watch
+
+pytestmark = [pytest.mark.gst, pytest.mark.usefixtures("stand_ins")]
+
+
+def graph(*sources: dict[str, Any]) -> tuple[Any, Run, list[Any]]:
+    """Make sources source-0, source-1 ... into a muxer; return pipeline, record and frames."""
+    pipeline = Gst.parse_launch(
+        f"nvstreammux name=mux batch-size={len(sources)} width=64 height=48 "
+        "batched-push-timeout=40000 ! queue name=out ! fakesink async=false sync=false"
+    )
+    muxer = pipeline.get_by_name("mux")
+    for index, properties in enumerate(sources):
+        source = Gst.ElementFactory.make("nvurisrcbin", f"source-{index}")
+        for name, value in properties.items():
+            source.set_property(name, value)
+        muxer.request_pad_simple(f"sink_{index}")
+        source.connect("pad-added", _link, muxer.get_static_pad(f"sink_{index}"))
+        pipeline.add(source)
+    run, frames = Run(), []
+    watch(
+        pipeline.get_by_name("out").get_static_pad("sink"),
+        run,
+        lambda batch: frames.extend(batch.frames),
+    )
+    return pipeline, run, frames
+
+
+def _link(_source: Any, pad: Any, sink: Any) -> None:
+    if pad.get_name().startswith("vsrc"):
+        pad.link(sink)
+
+
+def let_it_go(pipeline: Any) -> Any:
+    """Make an error handler that ends the failed source and lets the others go on."""
+
+    def handler(message: Any) -> bool:
+        index = owner_of(message.src, pipeline).removeprefix("source-")
+        sink = pipeline.get_by_name("mux").get_static_pad(f"sink_{index}")
+        sink.send_event(Gst.Event.new_eos())
+        return True
+
+    return handler
+
+
+def test_files_of_two_codecs_play_to_their_ends(clips: Path) -> None:
+    pipeline, run, frames = graph(
+        {"uri": f"file://{clips}/a.mp4", "source-id": 7}, {"uri": f"file://{clips}/b.mkv"}
+    )
+
+    play(pipeline, run)
+
+    assert run.eos
+    assert run.frames_of(0) == list(range(30))
+    assert run.frames_of(1) == list(range(15))
+    assert {(f.pad_index, f.source_id, f.source_frame_width) for f in frames} == {
+        (0, 7, 64),
+        (1, 1, 66),
+    }
+
+
+def test_the_pad_has_the_real_names_and_nvmm_caps(clips: Path) -> None:
+    source = Gst.ElementFactory.make("nvurisrcbin")
+    source.set_property("uri", f"file://{clips}/b.mkv")
+    source.set_property("disable-audio", False)
+    pads: dict[str, str] = {}
+    source.connect("pad-added", lambda _s, p: pads.update({p.get_name(): _features(p)}))
+    pipeline = Gst.Pipeline()
+    pipeline.add(source)
+
+    play(pipeline, Run(), until=lambda: len(pads) == 2, limit_s=5)
+
+    assert pads == {"vsrc_0": "memory:NVMM", "asrc_0": "memory:SystemMemory"}
+
+
+def _features(pad: Any) -> str:
+    return str(pad.query_caps(None).get_features(0).to_string())
+
+
+def test_drop_frame_interval_keeps_every_nth_frame(clips: Path) -> None:
+    pipeline, run, frames = graph({"uri": f"file://{clips}/a.mp4", "drop-frame-interval": 5})
+
+    play(pipeline, run)
+
+    # 30 frames of 1/30 s: the 1st, 6th ... 26th.
+    assert [round(frame.buf_pts / 1e9 * 30) for frame in frames] == [0, 5, 10, 15, 20, 25]
+
+
+def test_a_looped_file_goes_on_in_time(clips: Path) -> None:
+    pipeline, run, frames = graph({"uri": f"file://{clips}/a.mp4", "file-loop": True})
+
+    play(pipeline, run, until=lambda: len(frames) > 65)
+
+    times = [frame.buf_pts for frame in frames[:65]]
+    assert times == sorted(set(times))
+    assert run.frames_of(0)[:65] == list(range(65))
+    assert ("stream-eos", 0) not in run.events
+
+
+@pytest.mark.parametrize(
+    ("uri", "why"),
+    [
+        pytest.param("file://{clips}/text.mp4", "type of stream", id="text"),
+        pytest.param("file://{clips}/empty.mp4", "no data", id="empty"),
+        pytest.param("file://{clips}/cut.mp4", "playable streams", id="cut-off"),
+        pytest.param("file://{clips}/none.mp4", "not found", id="missing"),
+        pytest.param("http://127.0.0.1:9/a.mp4", "error", id="no-server"),
+        pytest.param("rtsp://127.0.0.1:9/a", "open resource", id="no-camera"),
+    ],
+)
+def test_a_bad_source_is_one_error_that_names_it_and_the_other_plays_on(
+    clips: Path, uri: str, why: str
+) -> None:
+    uri = uri.format(clips=clips)
+    pipeline, run, _ = graph({"uri": f"file://{clips}/a.mp4"}, {"uri": uri})
+
+    play(pipeline, run, on_error=let_it_go(pipeline))
+
+    assert run.eos
+    assert run.frames_of(0) == list(range(30))
+    assert [source for source, _ in run.errors] == ["source-1"]
+    assert run.errors[0][1].startswith(f"{uri}: ")
+    assert why in run.errors[0][1]
+
+
+def test_a_file_without_video_is_an_error(clips: Path, tmp_path: Path) -> None:
+    pipeline = Gst.parse_launch(
+        f"audiotestsrc num-buffers=10 ! wavenc ! filesink location={tmp_path}/a.wav"
+    )
+    play(pipeline, Run())
+    pipeline, run, _ = graph({"uri": f"file://{tmp_path}/a.wav"})
+
+    play(pipeline, run, on_error=let_it_go(pipeline))
+
+    assert len(run.errors) == 1
+    assert f"file://{tmp_path}/a.wav: " in run.errors[0][1]
+
+
+def test_credentials_are_in_no_message(clips: Path) -> None:
+    pipeline, run, _ = graph({"uri": "rtsp://joe:secret@127.0.0.1:9/a"})
+
+    play(pipeline, run)
+
+    assert run.errors[0][1].startswith("rtsp://***@127.0.0.1:9/a: ")
+    assert "secret" not in str(run.errors)
+
+
+@pytest.fixture
+def camera(clips: Path) -> Iterator[RtspServer]:
+    with RtspServer(clips / "a.mp4", free_port()) as server:
+        yield server
+
+
+def test_a_camera_that_dies_and_returns_is_found_again(camera: RtspServer, clips: Path) -> None:
+    pipeline, run, frames = graph(
+        {
+            "uri": camera.url,
+            "rtsp-reconnect-interval": 1,
+            "select-rtp-protocol": 4,
+            "file-loop": False,
+        }
+    )
+    state = {"step": 0, "seen": 0}
+
+    def scene() -> bool:
+        if state["step"] == 0 and len(frames) > 5:
+            camera.kill()
+            state["step"] = 1
+        elif state["step"] == 1 and any("opening it again" in text for text in run.warnings):
+            camera.start()
+            state.update(step=2, seen=len(frames))
+        return state["step"] == 2 and len(frames) > state["seen"] + 5
+
+    play(pipeline, run, until=scene)
+
+    assert len(frames) > state["seen"] + 5
+    assert run.errors == []
+    assert not run.eos
+    times = [frame.buf_pts for frame in frames]
+    assert times == sorted(times)
+    assert run.frames_of(0) == list(range(len(frames)))
+
+
+def test_attempts_that_are_used_up_are_an_element_message() -> None:
+    pipeline, run, _ = graph(
+        {
+            "uri": "rtsp://127.0.0.1:9/a",
+            "rtsp-reconnect-interval": 1,
+            "rtsp-reconnect-attempts": 1,
+        }
+    )
+    seen: list[str] = []
+    bus = pipeline.get_bus()
+    bus.set_sync_handler(lambda _bus, message: _note(seen, message))
+
+    play(pipeline, run, until=lambda: "reconnect-attempt-exceeded" in seen, limit_s=8)
+
+    assert "reconnect-attempt-exceeded" in seen
+    assert run.errors == []
+
+
+def _note(seen: list[str], message: Any) -> Any:
+    if message.type == Gst.MessageType.ELEMENT:
+        seen.append(message.get_structure().get_name())
+    return Gst.BusSyncReply.PASS
