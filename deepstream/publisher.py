@@ -8,6 +8,7 @@ import logging
 import os
 import ssl
 import stat
+import sys
 import threading
 from collections import OrderedDict, deque
 from dataclasses import dataclass
@@ -222,7 +223,8 @@ class Publisher:
         log.info("connected broker=%s", self._where)
 
     def _on_connect_fail(self, _client: Any, _data: Any) -> None:
-        self._failed("cannot connect")
+        # paho 2 calls this from its except clause and keeps the reason to itself.
+        self._failed(f"cannot connect: {sys.exc_info()[1]}")
 
     def _on_disconnect(self, _c: Any, _d: Any, _flags: Any, reason: Any, _props: Any) -> None:
         with self._changed:
