@@ -108,6 +108,31 @@ def test_a_looped_file_goes_on_in_time(clips: Path) -> None:
     assert ("stream-eos", 0) not in run.events
 
 
+def test_an_eos_from_outside_ends_a_looped_file(clips: Path) -> None:
+    pipeline, run, frames = graph({"uri": f"file://{clips}/a.mp4", "file-loop": True})
+    asked: list[bool] = []
+
+    def ask_once() -> bool:
+        if len(frames) > 40 and not asked:
+            asked.append(pipeline.send_event(Gst.Event.new_eos()))
+        return False
+
+    play(pipeline, run, until=ask_once, limit_s=10)
+
+    assert asked == [True]
+    assert run.eos
+
+
+def test_a_pipeline_can_be_stopped_and_played_again(clips: Path) -> None:
+    pipeline, run, frames = graph({"uri": f"file://{clips}/a.mp4"})
+
+    play(pipeline, run)
+    play(pipeline, run)
+
+    assert run.frames_of(0) == [*range(30), *range(30)]
+    assert [frame.buf_pts for frame in frames[:30]] == [frame.buf_pts for frame in frames[30:]]
+
+
 @pytest.mark.parametrize(
     ("uri", "why"),
     [

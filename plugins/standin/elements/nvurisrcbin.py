@@ -157,9 +157,8 @@ class NvUriSrcBin(base.Settings, Gst.Bin):
         elif self.settings["file-loop"] and not is_rtsp(uri):
             self.watch = Watch(self)
             self.shift.on_end = self.watch.ended
-            self.shift.accumulates = True
-        self.shift.source_id = self.settings["source-id"]
-        self.shift.set_passthrough(not self.shift.accumulates)
+        self.shift.accumulates = self.watch is not None and not is_rtsp(uri)
+        self.shift.restart(self.settings["source-id"])
         result = self.open_branch()
         if self.watch is not None:
             self.watch.start()
@@ -172,6 +171,13 @@ class NvUriSrcBin(base.Settings, Gst.Bin):
         self.wanted = Gst.State.NULL
         self.close_branch()
         self.shift.on_end = None
+
+    def do_send_event(self, event: Gst.Event) -> bool:
+        """Let an EOS that the application sends end the source, though it loops or is retried."""
+        if event.type == Gst.EventType.EOS and self.watch is not None:
+            self.watch.stop()
+            self.shift.on_end = None
+        return bool(Gst.Bin.do_send_event(self, event))
 
     # The branch
 

@@ -25,11 +25,16 @@ class TimeShift(GstBase.BaseTransform):
         self.set_qos_enabled(False)
         self.on_end: Callable[[], None] | None = None
         self.accumulates = False
-        self.source_id = -1
+        self.restart(-1)
+        base.cure_floating(self)
+
+    def restart(self, source_id: int) -> None:
+        """Begin at time 0; a negative id is not told."""
+        self.source_id = source_id
         self.offset_ns = 0
         self.end_ns = 0
         self.had_segment = False
-        base.cure_floating(self)
+        self.set_passthrough(not self.accumulates)
 
     @base.guarded(Gst.FlowReturn.ERROR)
     def do_transform_ip(self, buffer: Gst.Buffer) -> Gst.FlowReturn:
