@@ -8,12 +8,14 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from calibration.evaluate import evaluate
 from demo.broker import PrivateBroker
 from demo.compare import compare, put_together
-from demo.pages import write_report
+from demo.pages import judged, write_report
 from demo.report import Check
 from demo.truth import ClipTruth, ExpectedIncident, expected_incidents, read_truth
 from ropewatch.client import Subscriber
@@ -21,6 +23,7 @@ from ropewatch.errors import RopewatchError, SettingsError
 from ropewatch.listen import describe
 from ropewatch.load import load_site
 from ropewatch.payloads import IncidentMessage
+from ropewatch.settings import SiteSettings
 from ropewatch.wire import ROOT, parse_incident
 
 ROOT_FOLDER: Final = Path(__file__).resolve().parents[1]
@@ -47,15 +50,24 @@ def _demo(site_file: Path, output: Path, backend: str) -> int:
     output.mkdir(parents=True, exist_ok=True)
     site = load_site(site_file)
     truths = [_truth_of(source.id, source.uri) for source in site.sources]
-    expected = {truth.camera: expected_incidents(truth, site.decision) for truth in truths}
-
     with PrivateBroker() as broker:
         print(f"broker     private mosquitto on {broker.host}:{broker.port}", flush=True)
         messages, code, elapsed_s = _watch(site_file, output, backend, broker)
     if code != 0:
         print(f"error: ropewatch run ended with exit code {code}", file=sys.stderr)
         return 1
+    return _judge(site, truths, messages, output, elapsed_s)
 
+
+def _judge(
+    site: SiteSettings,
+    truths: Sequence[ClipTruth],
+    messages: Sequence[IncidentMessage],
+    output: Path,
+    elapsed_s: float,
+) -> int:
+    """Compare with the truth, write the report, and return the exit code."""
+    expected = {truth.camera: expected_incidents(truth, site.decision) for truth in truths}
     received = put_together(messages)
     checks: list[Check] = []
     matched: dict[str, ExpectedIncident] = {}
@@ -64,17 +76,34 @@ def _demo(site_file: Path, output: Path, backend: str) -> int:
         found, pairs = compare(truth, expected[truth.camera], here)
         checks += found
         matched |= pairs
-    for check in checks:
-        print(
-            f"{check.verdict}  {check.camera:8} {check.person:10} {check.seen}"
-            f"  (truth: {check.expected})"
-        )
-    report = write_report(
-        output, site, checks=checks, expected=expected, matched=matched, elapsed_s=elapsed_s
+    evaluation = evaluate(
+        output / "recording.jsonl",
+        [truth_path(source.uri) for source in site.sources],
+        threshold=site.decision.threshold,
+        alert_when=site.classifier.alert_when,
     )
+    report = write_report(
+        output,
+        site,
+        checks=checks,
+        expected=expected,
+        matched=matched,
+        evaluation=evaluation,
+        elapsed_s=elapsed_s,
+    )
+    for caption, value in judged(evaluation).items():
+        print(f"{caption}: {value}")
+    for check in checks:
+        where = f"{check.camera:8} {check.person:8}"
+        print(f"{check.verdict}  {where} {check.seen}  (truth: {check.expected})")
     passed = bool(checks) and all(check.verdict == "PASS" for check in checks)
     print(f"{'PASS' if passed else 'FAIL'}  {report}")
     return 0 if passed else 1
+
+
+def truth_path(uri: str) -> Path:
+    """Return the path of the truth beside a clip."""
+    return Path(uri).with_suffix(".truth.json")
 
 
 def _truth_of(camera: str, uri: str) -> ClipTruth:
@@ -83,7 +112,7 @@ def _truth_of(camera: str, uri: str) -> ClipTruth:
     Raises:
         SettingsError: the truth belongs to another camera.
     """
-    truth = read_truth(Path(uri).with_suffix(".truth.json"))
+    truth = read_truth(truth_path(uri))
     if truth.camera != camera:
         raise SettingsError(
             f"{uri}: its truth is of camera {truth.camera}, want {camera}; correct sources.id"

@@ -4,6 +4,8 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from calibration.evaluate import Evaluation
+from calibration.metrics import Metrics
 from deepstream.plan import make_plan
 from deepstream.plan_views import to_svg
 from demo.charts import Sample, Span
@@ -22,6 +24,7 @@ def write_report(
     checks: Sequence[Check],
     expected: Mapping[str, Sequence[ExpectedIncident]],
     matched: Mapping[str, ExpectedIncident],
+    evaluation: Evaluation,
     elapsed_s: float,
 ) -> Path:
     """Write report.html beside the recording and return its path.
@@ -32,6 +35,7 @@ def write_report(
         checks: comparison with the truth.
         expected: incidents of the truth by camera.
         matched: expected incident that each received one was taken for, by incident id.
+        evaluation: the scores judged frame by frame.
         elapsed_s: wall time of the run, start and engine loading included.
     """
     frames: list[RecordedFrame] = []
@@ -52,12 +56,34 @@ def write_report(
         threshold=site.decision.threshold,
         rule=f"smoothed p({site.classifier.score_label}) {side} {site.decision.threshold:g} for "
         f"{site.decision.open_after_s:g} s",
-        figures=_figures(frames, events, elapsed_s),
+        figures={**_figures(frames, events, elapsed_s), **judged(evaluation)},
         graph_svg=to_svg(make_plan(site)),
     )
     path = output / "report.html"
     path.write_text(page, encoding="utf-8")
     return path
+
+
+def judged(evaluation: Evaluation) -> dict[str, str]:
+    """Return the detector's and the classifier's figures against the truth, caption to value."""
+    together = evaluation.together
+    return {
+        "persons found of those in the truth": f"{together.found} of {together.expected}, "
+        f"{together.found_nobody} found where nobody is",
+        "rope, single frame": _metrics(together.single_frame),
+        "rope, smoothed": _metrics(together.smoothed),
+    }
+
+
+def _metrics(metrics: Metrics) -> str:
+    named = (
+        ("AP", metrics.average_precision),
+        ("F1", metrics.f1),
+        ("precision", metrics.precision),
+        ("recall", metrics.recall),
+    )
+    shares = ", ".join(f"{name} {'-' if v is None else format(v, '.3f')}" for name, v in named)
+    return f"{shares}; TP {metrics.tp}, FP {metrics.fp}, FN {metrics.fn}, TN {metrics.tn}"
 
 
 def _figures(
