@@ -126,7 +126,7 @@ def _yaml_groups(path: Path) -> dict[str, dict[str, Callable[[Kind], Value]]]:
     try:
         # Every scalar stays a text, as yaml-cpp keeps it until nvinfer asks for a type.
         document = yaml.load(path.read_text("utf-8"), Loader=yaml.BaseLoader)  # noqa: S506
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, OSError, UnicodeDecodeError) as error:
         raise ModelError(f"{path}: {error}, want YAML; correct the file") from error
     if not isinstance(document, dict):
         raise ModelError(f"{path}: not a mapping, want the groups of an nvinfer configuration")

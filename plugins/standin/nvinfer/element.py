@@ -80,6 +80,7 @@ class NvInfer(BatchTransform):
         """Remember the order, by which nvinfer decides whether file or property wins."""
         if name == "config-file-path":
             self._before = frozenset(self._set)
+            self._show_file_values(value)
         self._set[name] = None
         if self._inference is None:
             return
@@ -89,6 +90,27 @@ class NvInfer(BatchTransform):
             )
         elif name == "interval":
             self._inference.interval = value
+
+    def _show_file_values(self, path: str) -> None:
+        """Let properties that were not set show the file's values, as applications read them."""
+        try:
+            config = load_config(Path(path or ""), self._given(), before=self._before)
+        except ModelError:
+            # nvinfer keeps quiet here too; do_start says what is wrong.
+            return
+        shown = {
+            "unique-id": config.gie_unique_id,
+            "process-mode": config.process_mode,
+            "batch-size": config.batch_size,
+            "interval": config.interval,
+            "infer-on-gie-id": config.operate_on_gie_id,
+            "model-engine-file": str(config.model_engine_file or ""),
+            "output-tensor-meta": config.output_tensor_meta,
+            "crop-objects-to-roi-boundary": config.crop_objects_to_roi_boundary,
+        }
+        self.settings.update(
+            {name: value for name, value in shown.items() if name not in self._set}
+        )
 
     def do_start(self) -> bool:
         """Load everything; what is wrong is said on the bus and the pipeline does not start."""

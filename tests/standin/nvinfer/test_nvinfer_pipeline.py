@@ -178,6 +178,18 @@ def test_an_engine_that_cannot_be_used_is_replaced_from_onnx_file(tmp_path: Path
     assert error == ""
 
 
+def test_properties_show_the_files_values_until_they_are_set(tmp_path: Path) -> None:
+    pgie, _ = configs(tmp_path, batch_size=4, interval=2)
+    element = Gst.ElementFactory.make("nvinfer")
+    element.set_property("interval", 1)
+
+    element.set_property("config-file-path", str(pgie))
+
+    assert element.get_property("batch-size") == 4
+    assert element.get_property("unique-id") == 1
+    assert element.get_property("interval") == 1
+
+
 def test_a_box_outside_the_frame_stops_the_pipeline_with_its_object(tmp_path: Path) -> None:
     pgie, sgie = configs(tmp_path)
     pipeline_line = (
