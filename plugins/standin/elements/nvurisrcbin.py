@@ -151,10 +151,8 @@ class NvUriSrcBin(base.Settings, Gst.Bin):
             )
             return Gst.StateChangeReturn.FAILURE
         live = Gst.StateChangeReturn.NO_PREROLL
-        if is_rtsp(uri) and self.settings["rtsp-reconnect-interval"]:
-            self.watch = Watch(self)
-            self.shift.on_end = self.watch.ended
-        elif self.settings["file-loop"] and not is_rtsp(uri):
+        again = "rtsp-reconnect-interval" if is_rtsp(uri) else "file-loop"
+        if self.settings[again]:
             self.watch = Watch(self)
             self.shift.on_end = self.watch.ended
         self.shift.accumulates = self.watch is not None and not is_rtsp(uri)
@@ -176,7 +174,8 @@ class NvUriSrcBin(base.Settings, Gst.Bin):
         """Let an EOS that the application sends end the source, though it loops or is retried."""
         if event.type == Gst.EventType.EOS and self.watch is not None:
             self.watch.stop()
-            self.shift.on_end = None
+            self.close_branch()
+            return bool(self.shift.get_static_pad("src").push_event(event))
         return bool(Gst.Bin.do_send_event(self, event))
 
     # The branch
