@@ -13,7 +13,7 @@ from plugins.standin.nvinfer.default_parser import DefaultParser
 from plugins.standin.nvinfer.history import UNTRACKED, Choice, Histories, Sighting
 from plugins.standin.nvinfer.labels import check_classifier_labels, read_labels
 from plugins.standin.nvinfer.outputs import OutputLayer
-from plugins.standin.nvinfer.postprocess import Candidates, cluster
+from plugins.standin.nvinfer.postprocess import Candidates, cluster, suppress
 from plugins.standin.nvinfer.preprocess import NetworkInput
 from ropewatch.errors import ModelError
 from tests.standin.nvinfer.tiny import PARSE, ini
@@ -62,6 +62,29 @@ def test_cluster_suppresses_within_a_class_only(tmp_path: Path) -> None:
     found = cluster(candidates((0, same, 0.9), (1, same, 0.8), (0, same, 0.7)), detector(tmp_path))
 
     assert found.class_ids.tolist() == [0, 1]
+
+
+def test_suppression_equals_the_loop_over_pairs_on_random_boxes() -> None:
+    rng = np.random.default_rng(5)
+    for _ in range(20):
+        boxes = rng.uniform(0, 60, (80, 4)).astype(np.float32)
+        kept: list[int] = []
+        for index, box in enumerate(boxes):
+            if all(overlap(box, boxes[other]) <= np.float32(0.4) for other in kept):
+                kept.append(index)
+
+        assert suppress(boxes, 0.4).tolist() == kept
+
+
+def overlap(first: np.ndarray, second: np.ndarray) -> float:
+    """IoU of two boxes, one 32-bit operation after the other."""
+    sides = []
+    for axis in (0, 1):
+        near = max(first[axis], second[axis])
+        far = min(first[axis] + first[axis + 2], second[axis] + second[axis + 2])
+        sides.append(far - near if far >= near else np.float32(0))
+    both = sides[0] * sides[1]
+    return float(both / (first[2] * first[3] + second[2] * second[3] - both))
 
 
 def test_post_threshold_is_strict_and_topk_is_per_class(tmp_path: Path) -> None:
@@ -274,6 +297,40 @@ def test_the_parser_may_find_nothing_and_then_very_much(tmp_path: Path, library:
     counts = [len(found) for found in map(parse, [(full * 0,), (full,)]) if found is not None]
 
     assert counts == [0, 5000]
+
+
+@pytest.fixture(scope="module")
+def odd(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    library = tmp_path_factory.mktemp("odd") / "libodd.so"
+    source = Path(__file__).with_name("odd_parsers.cpp")
+    subprocess.run(
+        ["g++", "-std=c++17", "-shared", "-fPIC", "-DROPEWATCH_DETECTION_BYTES=28",
+         f"-I{PLUGIN / 'abi'}", str(source), "-o", str(library)],
+        check=True,
+    )  # fmt: skip
+    return library
+
+
+def test_a_library_that_states_no_layout_is_taken_for_the_newest(
+    tmp_path: Path, odd: Path
+) -> None:
+    found = parser(tmp_path, odd, 1, function="ParseNew")((np.zeros((1, 6), np.float32),))
+
+    assert found is not None
+    assert found.boxes_ltwh.tolist() == [[0, 0, 8, 8]]
+
+
+def test_an_unstated_older_layout_is_refused(tmp_path: Path, odd: Path) -> None:
+    parse = parser(tmp_path, odd, 1, function="ParseOld")
+
+    with pytest.raises(ModelError, match=r"libodd\.so: its detections \(120 bytes\) are not"):
+        parse((np.zeros((1, 6), np.float32),))
+
+
+def test_a_parser_that_returns_false_gives_no_answer(tmp_path: Path, odd: Path) -> None:
+    parse = parser(tmp_path, odd, 1, function="ParseFails")
+
+    assert parse((np.zeros((1, 6), np.float32),)) is None
 
 
 def test_a_missing_function_names_file_key_and_library(tmp_path: Path, library: Path) -> None:
