@@ -7,6 +7,7 @@ import numpy as np
 from demo import seeds
 from demo.render.cast import Actor
 from demo.render.figure import Gait
+from demo.render.fittings import LANYARD_COLOURS
 from demo.render.layout import FRAME_WH_PX, Layout
 from demo.render.play import Play, Step, actor, play_scene, route
 from demo.render.scene import Scene
@@ -46,7 +47,7 @@ def _rope(
     slack: float = 0.08,
 ) -> Tether:
     """A rope to a fixed anchor, with a post where foot_px is given."""
-    return Tether(anchor_px, False, 0.0, ring, colour, 0.024, slack, foot_px)
+    return Tether(anchor_px, False, 0.0, ring, colour, 0.031, slack, foot_px)
 
 
 def _site_a(
@@ -56,7 +57,7 @@ def _site_a(
     ground, deck, roof = layout.levels
     high = deck.person_px
     go = 0.36 * high
-    on_roof = _rope((430, roof.y_px - 1.24 * high), (380, roof.y_px), (30, 120, 255))
+    on_roof = _rope((430, roof.y_px - 1.24 * high), (380, roof.y_px), LANYARD_COLOURS[0])
     clips_on = actor(
         rng,
         1,
@@ -77,7 +78,7 @@ def _site_a(
         ((16.0, LENGTH_S),),
         height_px=high,
     )
-    on_deck = _rope((285, deck.y_px - 1.3 * high), None, (70, 210, 245), ring=Ring.DORSAL)
+    on_deck = _rope((285, deck.y_px - 1.3 * high), None, LANYARD_COLOURS[1], ring=Ring.DORSAL)
     always = actor(
         rng,
         2,
@@ -97,7 +98,7 @@ def _site_a(
         WHOLE,
         height_px=high * 1.03,
     )
-    spare = _rope((1120, deck.y_px - 1.28 * high), None, (60, 190, 90))
+    spare = _rope((1120, deck.y_px - 1.28 * high), None, LANYARD_COLOURS[3])
     never = actor(
         rng,
         3,
@@ -146,7 +147,9 @@ def _site_b(
     high = deck.person_px
     go = 0.36 * high
     ladder = layout.ladders[0]
-    on_roof = _rope((860, roof.y_px - 1.22 * high), (905, roof.y_px), (40, 40, 225), slack=0.1)
+    on_roof = _rope(
+        (860, roof.y_px - 1.22 * high), (905, roof.y_px), LANYARD_COLOURS[2], slack=0.1
+    )
     unclips = actor(
         rng,
         1,
@@ -170,7 +173,7 @@ def _site_b(
     overhead = _rope(
         (ladder.x_px + 0.2 * high, ladder.top_px - 0.62 * high),
         (ladder.x_px + 0.45 * high, deck.y_px),
-        (235, 235, 235),
+        LANYARD_COLOURS[1],
         slack=0.03,
     )
     climbs = actor(
@@ -192,7 +195,7 @@ def _site_b(
         WHOLE,
         height_px=high,
     )
-    on_deck = _rope((1130, deck.y_px - 1.26 * high), None, (30, 220, 255), slack=0.06)
+    on_deck = _rope((1130, deck.y_px - 1.26 * high), None, LANYARD_COLOURS[0], slack=0.06)
     changes = actor(
         rng,
         3,

@@ -18,7 +18,15 @@ from demo.render.paint import (
 
 TUBE: Colour = (168, 172, 176)
 PLANK: Colour = (112, 160, 196)
-ROPE_COLOURS: tuple[Colour, ...] = (
+LANYARD_COLOURS: tuple[Colour, ...] = (
+    (190, 40, 255),
+    (235, 40, 235),
+    (255, 70, 180),
+    (150, 60, 255),
+)
+"""Safety ropes of the drawn sites are pink to violet, a hue that little else there has: a network
+small enough to be trained in minutes needs so strong a sign."""
+LOOSE_COLOURS: tuple[Colour, ...] = (
     (30, 120, 255),
     (40, 40, 225),
     (70, 210, 245),
@@ -26,7 +34,7 @@ ROPE_COLOURS: tuple[Colour, ...] = (
     (200, 90, 30),
     (60, 190, 90),
     (30, 220, 255),
-    (180, 60, 200),
+    (60, 90, 130),
 )
 
 
@@ -200,7 +208,9 @@ def _loose_rope(rng: np.random.Generator, image: Image, x: float, top: float, dr
     curve = np.stack(
         [x + np.sin(rows * rng.uniform(2, 6)) * sway * rows, top + rows * drop], axis=1
     )
-    colour = ROPE_COLOURS[rng.integers(len(ROPE_COLOURS))]
+    # Now and then a safety rope that holds nobody, so that colour alone does not decide.
+    palette = LANYARD_COLOURS if rng.random() < 0.12 else LOOSE_COLOURS
+    colour = palette[rng.integers(len(palette))]
     rope(image, curve, colour, float(rng.uniform(2, 4)))
     if rng.random() < 0.5:
         disc(image, curve[-1], 4, shade(colour, 0.8))

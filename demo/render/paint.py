@@ -135,8 +135,16 @@ def hanging_curve(start: Points, end: Points, *, sag_px: float, points: int = 24
 
 
 def rope(image: Image, curve: Points, colour: Colour, width_px: float) -> None:
-    """Rope along a curve: dark rim, body, and a thin light strand."""
-    polyline(image, curve, shade(colour, 0.5), width_px + 1.6)
-    polyline(image, curve, colour, width_px)
-    if width_px >= 3:
-        polyline(image, curve - [0.5, width_px * 0.2], shade(colour, 1.3), 1)
+    """Rope along a curve (N, 2): a dark rim, and bands of its strands, light and dark in turn."""
+    polyline(image, curve, shade(colour, 0.32), width_px + 2.2)
+    polyline(image, curve, shade(colour, 1.1), width_px)
+    steps = np.hypot(*np.diff(curve, axis=0).T)
+    along = np.concatenate([[0.0], np.cumsum(steps)])
+    band = max(5.0, width_px * 1.5)
+    count = int(along[-1] / band)
+    if count < 2:
+        return
+    marks = np.arange(count + 1) * band
+    points = np.stack([np.interp(marks, along, curve[:, axis]) for axis in (0, 1)], axis=1)
+    for number in range(1, count, 2):
+        polyline(image, points[number : number + 2], shade(colour, 0.55), width_px * 0.9)

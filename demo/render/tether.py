@@ -6,7 +6,7 @@ from enum import Enum
 import numpy as np
 
 from demo.render.figure import Joints
-from demo.render.fittings import ROPE_COLOURS
+from demo.render.fittings import LANYARD_COLOURS
 from demo.render.layout import Layout, Level
 from demo.render.paint import (
     Colour,
@@ -60,7 +60,7 @@ class Tether:
 
 def draw_tether(image: Image, tether: Tether, curve: Points, height_px: float) -> None:
     """The rope over the person, its hooks at both ends, and the anchor's plate."""
-    width = max(2.4, tether.width_share * height_px)
+    width = max(3.2, tether.width_share * height_px)
     anchor, ring = curve[-1], curve[0]
     if tether.slides:
         disc(image, anchor, width * 1.3, (50, 50, 54))
@@ -74,7 +74,7 @@ def paint_anchor(image: Image, tether: Tether, height_px: float) -> None:
     """The plate of a fixed anchor and the post that carries it, if any."""
     if tether.slides:
         return
-    width = max(2.4, tether.width_share * height_px)
+    width = max(3.2, tether.width_share * height_px)
     x, y = tether.anchor_px
     if tether.post_px is not None:
         foot_x, foot_y = tether.post_px
@@ -126,8 +126,8 @@ def random_tether(
     """A rope for somebody who stays around x_px with the feet at y_px."""
     high = level.person_px
     ring = Ring.DORSAL if rng.random() < 0.7 else Ring.BELT
-    colour = ROPE_COLOURS[rng.integers(len(ROPE_COLOURS))]
-    width = float(rng.uniform(0.018, 0.028))
+    colour = LANYARD_COLOURS[rng.integers(len(LANYARD_COLOURS))]
+    width = float(rng.uniform(0.026, 0.036))
     if line is not None and rng.random() < 0.5:
         # Never straight at the ring: a rope that hides behind the body cannot be judged.
         trail = float(rng.choice([-1, 1]) * rng.uniform(0.24, 0.46)) * high

@@ -89,7 +89,9 @@ def train_detector(
     return average.module.eval()
 
 
-def settle_norms(model: Any, data: Samples, rng: np.random.Generator, *, batches: int = 24) -> None:
+def settle_norms(
+    model: Any, data: Samples, rng: np.random.Generator, *, batches: int = 24
+) -> None:
     """Measure the batch norms' statistics anew, for the weights as they are now; in place.
 
     Averaged statistics belong to older weights: in a short training they are so far off that
