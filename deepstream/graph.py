@@ -93,7 +93,7 @@ def _link(elements: Mapping[str, Any], link: LinkSpec) -> Any | None:
 def _link_new_pad(_source: Any, new_pad: Any, mux_pad: Any) -> None:
     """Link a source's video pad once it exists; audio pads are left alone."""
     caps = new_pad.get_current_caps() or new_pad.query_caps(None)
-    name = caps.get_structure(0).get_name() if caps.get_size() else ""
-    if name.startswith("audio") or mux_pad.is_linked():
+    # Caps begin with their name; their structures cannot be read alike in all of gst-python.
+    if caps.to_string().startswith("audio") or mux_pad.is_linked():
         return
     new_pad.link(mux_pad)

@@ -4,7 +4,7 @@ PAD_ADDED and PAD_DELETED of one source share a sticky slot, so that an element 
 late learns what holds now. STREAM_EOS and STREAM_RESET pass once, in order with the batches.
 """
 
-from plugins.standin.gst import Gst
+from plugins.standin.gst import Gst, structure_of
 
 PAD_ADDED = "pad-added"
 PAD_DELETED = "pad-deleted"
@@ -48,7 +48,7 @@ def parse(event: Gst.Event) -> tuple[str, int] | None:
         Gst.EventType.CUSTOM_DOWNSTREAM_STICKY,
     ):
         return None
-    structure = event.get_structure()
+    structure = structure_of(event)
     if structure is None or not structure.get_name().startswith(_PREFIX):
         return None
     return structure.get_string("kind"), structure.get_int("pad-index").value
@@ -59,7 +59,7 @@ def parse_interval(event: Gst.Event) -> int | None:
     parsed = parse(event)
     if parsed is None or parsed[0] != INTERVAL_UPDATE:
         return None
-    return int(event.get_structure().get_int("interval").value)
+    return int(structure_of(event).get_int("interval").value)
 
 
 def make_source_id(source_id: int) -> Gst.Event:

@@ -1,6 +1,7 @@
 """The only door to gi in the stand-ins: versions are pinned here, nothing is initialised here."""
 
 import ctypes
+from typing import Any
 
 import gi
 
@@ -20,7 +21,17 @@ from gi.repository import (  # noqa: E402  the versions come first
     GstVideo,
 )
 
-__all__ = ["GLib", "GObject", "Gst", "GstBase", "GstVideo", "c_gobject", "c_gst", "init"]
+__all__ = [
+    "GLib",
+    "GObject",
+    "Gst",
+    "GstBase",
+    "GstVideo",
+    "c_gobject",
+    "c_gst",
+    "init",
+    "structure_of",
+]
 
 # CDLL lets go of the GIL, which a call that may block or take another thread's lock needs.
 # Calls that only read memory go through PyDLL: giving the GIL away costs more than they do.
@@ -32,3 +43,15 @@ def init() -> None:
     """Initialise GStreamer once; modules that define elements need it before they are imported."""
     if not Gst.is_initialized():
         Gst.init(None)
+
+
+def structure_of(owner: Any, index: int | None = None) -> Any:
+    """Copy the structure out of an event, or the one at `index` out of caps; None without any.
+
+    gst-python 1.26 wraps it in a context manager, older ones hand out the structure itself.
+    """
+    found = owner.get_structure() if index is None else owner.get_structure(index)
+    if hasattr(found, "__enter__"):
+        with found as structure:
+            return None if structure is None else structure.copy()
+    return None if found is None else found.copy()

@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from plugins.standin import buffer_meta, events
 from plugins.standin import element as base
-from plugins.standin.gst import Gst, GstBase
+from plugins.standin.gst import Gst, GstBase, structure_of
 from plugins.standin.metadata import NvDsBatchMeta
 from plugins.standin.surface import Surface
 from plugins.standin.tiling import Tile, move_frame, tile_of
@@ -57,7 +57,7 @@ class NvMultiStreamTiler(base.Settings, GstBase.BaseTransform):
         """Give the source side the picture's size; the sink side takes every size."""
         result = Gst.Caps.new_empty()
         for index in range(caps.get_size()):
-            structure = caps.get_structure(index).copy()
+            structure = structure_of(caps, index)
             for name in ("width", "height"):
                 structure.remove_field(name)
             if direction == Gst.PadDirection.SINK:
@@ -70,7 +70,7 @@ class NvMultiStreamTiler(base.Settings, GstBase.BaseTransform):
     def do_set_caps(self, in_caps: Gst.Caps, _out_caps: Gst.Caps) -> bool:
         """Start with a black picture."""
         self.set_passthrough(False)
-        self.format = in_caps.get_structure(0).get_string("format")
+        self.format = structure_of(in_caps, 0).get_string("format")
         width, height = self.picture_wh
         if self.format == "RGBA":
             self.canvas = np.zeros((height, width, 4), np.uint8)

@@ -11,7 +11,7 @@ from plugins.standin import element as base
 from plugins.standin.elements.mux_batching import Batching, LegacyBatching, NewBatching
 from plugins.standin.elements.mux_core import MuxCore
 from plugins.standin.elements.retag import FRAME_CAPS, ToSystem
-from plugins.standin.gst import Gst
+from plugins.standin.gst import Gst, structure_of
 
 # For the checker the mix-in is a bin; at run time it must not be (see _Muxer).
 _Bin: Any = Gst.Bin if TYPE_CHECKING else object
@@ -128,7 +128,7 @@ def _note_source_size(_pad: Any, info: Any, core: Any, index: int) -> Gst.PadPro
     muxer = core()
     source = muxer.inputs.get(index) if muxer is not None else None
     if event.type == Gst.EventType.CAPS and source is not None:
-        structure = event.parse_caps().get_structure(0)
+        structure = structure_of(event.parse_caps(), 0)
         source.source_wh = (structure.get_int("width").value, structure.get_int("height").value)
     return Gst.PadProbeReturn.OK
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from plugins.standin import element as base
 from plugins.standin.elements.retag import ToNvmm
-from plugins.standin.gst import Gst
+from plugins.standin.gst import Gst, structure_of
 
 DECODERS = {
     "video/x-h264": "avdec_h264",
@@ -82,7 +82,7 @@ class NvV4l2Decoder(base.Settings, Gst.Bin):
     @base.guarded(None)
     def use_caps(self, caps: Gst.Caps) -> None:
         """Put the decoder for these caps between the entry and the converter."""
-        name = DECODERS[caps.get_structure(0).get_name()]
+        name = DECODERS[structure_of(caps, 0).get_name()]
         if self.decoder is not None:
             if self.decoder.get_factory().get_name() == name:
                 return

@@ -4,7 +4,7 @@ from typing import Any
 
 from plugins.standin import buffer_meta
 from plugins.standin import element as base
-from plugins.standin.gst import Gst, GstBase, GstVideo
+from plugins.standin.gst import Gst, GstBase, GstVideo, structure_of
 from plugins.standin.metadata import NvDsBatchMeta
 from plugins.standin.pixels import Converter, Crops, rgba_to_nv12, system_buffer, video_info
 from plugins.standin.surface import Surface
@@ -57,10 +57,10 @@ class NvVideoConvert(base.Settings, GstBase.BaseTransform):
         result = Gst.Caps.new_empty()
         features = [caps.get_features(index).copy() for index in range(caps.get_size())]
         for index, feature in enumerate(features):
-            result.append_structure_full(caps.get_structure(index).copy(), feature)
+            result.append_structure_full(structure_of(caps, index), feature)
         for memory in ("memory:NVMM", "memory:SystemMemory"):
             for index in range(caps.get_size()):
-                structure = caps.get_structure(index).copy()
+                structure = structure_of(caps, index)
                 for field in _FREE_FIELDS:
                     structure.remove_field(field)
                 result.append_structure_full(structure, Gst.CapsFeatures.from_string(memory))
@@ -69,9 +69,9 @@ class NvVideoConvert(base.Settings, GstBase.BaseTransform):
     @base.guarded(None)
     def do_fixate_caps(self, _direction: Any, caps: Gst.Caps, others: Gst.Caps) -> Gst.Caps:
         """Keep the size and the format where the other side leaves them open."""
-        known = caps.get_structure(0)
+        known = structure_of(caps, 0)
         features = others.get_features(0).copy()
-        fixed = others.get_structure(0).copy()
+        fixed = structure_of(others, 0)
         for name in ("width", "height"):
             found, size = known.get_int(name)
             if found and not fixed.has_field(name):

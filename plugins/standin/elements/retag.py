@@ -3,7 +3,7 @@
 from typing import Any
 
 from plugins.standin import element as base
-from plugins.standin.gst import Gst, GstBase
+from plugins.standin.gst import Gst, GstBase, structure_of
 
 FRAME_CAPS = "video/x-raw(memory:NVMM); video/x-raw"
 
@@ -34,7 +34,7 @@ class _Retag(GstBase.BaseTransform):
         for feature in features:
             for index in range(caps.get_size()):
                 changed.append_structure_full(
-                    caps.get_structure(index).copy(), Gst.CapsFeatures.from_string(feature)
+                    structure_of(caps, index), Gst.CapsFeatures.from_string(feature)
                 )
         changed = changed.simplify()
         return changed.intersect(wanted) if wanted is not None else changed

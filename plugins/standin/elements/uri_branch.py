@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-from plugins.standin.gst import Gst
+from plugins.standin.gst import Gst, structure_of
 
 _RAW_VIDEO = "video/x-raw(ANY)"
 _RAW_AUDIO = "audio/x-raw(ANY)"
@@ -57,7 +57,7 @@ def _rtsp_branch(uri: str, settings: dict[str, Any], on_pad: PadAdded) -> Gst.Bi
 
 
 def _is_video(_source: Any, _number: int, caps: Gst.Caps) -> bool:
-    return bool(caps.get_structure(0).get_string("media") == "video")
+    return bool(structure_of(caps, 0).get_string("media") == "video")
 
 
 def _on_rtp(source: Gst.Element, pad: Gst.Pad, on_pad: PadAdded) -> None:
@@ -75,7 +75,7 @@ def _on_rtp(source: Gst.Element, pad: Gst.Pad, on_pad: PadAdded) -> None:
 def _on_decoded(decode: Gst.Element, pad: Gst.Pad, on_pad: PadAdded) -> None:
     """Hand a decoded stream over, through a ghost pad where a bin is in between."""
     caps = pad.get_current_caps() or pad.query_caps(None)
-    kind = caps.get_structure(0).get_name().partition("/")[0]
+    kind = structure_of(caps, 0).get_name().partition("/")[0]
     parent = decode.get_parent()
     if decode.get_factory().get_name() == "decodebin" and parent is not None:
         ghost = Gst.GhostPad.new(None, pad)
