@@ -32,7 +32,7 @@ _TABLE: dict[str, tuple[str, str, int]] = {
 }
 # Elements of DeepStream that have no stand-in; their presence tells of an installed SDK as well.
 _WITHOUT_STAND_IN = ("nvinferserver", "nvstreamdemux", "nvdspreprocess", "nvdsanalytics")
-_SAME_NAMED = ("nvmsgconv", "nvmsgbroker", "nvmultiurisrcbin", "nvjpegenc", "nvjpegdec")
+_SAME_NAMED = ("nvmsgconv", "nvmsgbroker", "nvmultiurisrcbin")
 
 
 class _State:
