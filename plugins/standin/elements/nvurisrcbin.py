@@ -20,6 +20,7 @@ from plugins.standin.gst import GLib, Gst
 
 # The branch's state is not the bin's, so the bin must not wait for it.
 _BRANCH_STATE = (Gst.MessageType.ASYNC_START, Gst.MessageType.ASYNC_DONE)
+_STREAMS_WITHIN_S = 15
 _VIDEO = "vsrc_%u"
 _AUDIO = "asrc_%u"
 
@@ -82,6 +83,7 @@ class NvUriSrcBin(base.Settings, Gst.Bin):
         self.start_settings()
         self.branch: Gst.Element | None = None
         self.branch_lock = threading.RLock()
+        self.patience: threading.Timer | None = None
         self.failed = False
         self.wanted = Gst.State.NULL
         self.watch: Watch | None = None
@@ -194,15 +196,30 @@ class NvUriSrcBin(base.Settings, Gst.Bin):
             branch = make_branch(self.settings["uri"], self.settings, on_pad)
             if not is_rtsp(self.settings["uri"]):
                 branch.connect("no-more-pads", _on_no_more_pads, this)
+            if self.settings["uri"].startswith("file:"):
+                self._expect_streams(this)
             # The bin must not move the branch by itself: a failure would be the bin's, too.
             branch.set_locked_state(True)
             self.branch = branch
             self.add(branch)
             return branch.set_state(self.wanted)
 
+    def _expect_streams(self, this: Any) -> None:
+        """Bound the wait for a file's streams.
+
+        decodebin (seen in 1.22) loses an error that a demuxer posts in the moment it is plugged,
+        as it may for a file that was cut off; nothing would ever come then.
+        """
+        complaint = f"no video within {_STREAMS_WITHIN_S} s, want a video stream"
+        self.patience = threading.Timer(_STREAMS_WITHIN_S, _require_video, (this, complaint))
+        self.patience.daemon = True
+        self.patience.start()
+
     def close_branch(self) -> None:
         """Take the branch down."""
         with self.branch_lock:
+            if self.patience is not None:
+                self.patience.cancel()
             branch, self.branch = self.branch, None
         if branch is not None:
             branch.set_state(Gst.State.NULL)
@@ -218,6 +235,8 @@ class NvUriSrcBin(base.Settings, Gst.Bin):
         if kind != "video" or entry.is_linked():
             return
         pad.link(entry)
+        if self.patience is not None:
+            self.patience.cancel()
         if self.watch is not None:
             pad.add_probe(Gst.PadProbeType.BUFFER, self.watch.on_buffer)
         if self.get_static_pad("vsrc_0") is None:
@@ -286,13 +305,18 @@ def _post_past_the_bins(element: Gst.Element, message: Gst.Message) -> None:
 
 def _on_no_more_pads(_branch: Any, this: Any) -> None:
     """Complain about a file without video."""
+    _require_video(this, "has no video, want a video stream")
+
+
+def _require_video(this: Any, complaint: str) -> None:
+    """Post an ERROR unless the source has video by now, or an error already."""
     element = this()
     if element is None or element.failed or element.tail[0].get_static_pad("sink").is_linked():
         return
     element.failed = True
     error = GLib.Error.new_literal(
         Gst.StreamError.quark(),
-        f"{redacted(element.settings['uri'])}: has no video, want a video stream",
+        f"{redacted(element.settings['uri'])}: {complaint}",
         int(Gst.StreamError.WRONG_TYPE),
     )
     _post_past_the_bins(element, Gst.Message.new_error(element, error, ""))
