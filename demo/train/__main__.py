@@ -11,17 +11,15 @@ import torch
 
 from demo import seeds
 from demo.train.accuracy import (
-    ClassifierAccuracy,
-    DetectorAccuracy,
     best_threshold,
     classifier_accuracy,
     detector_accuracy,
     unroped_scores,
 )
-from demo.train.card import write_card
 from demo.train.classifier import ClassifierRecipe, train_classifier
 from demo.train.dataset import Samples, render_samples
 from demo.train.detector import DetectorRecipe, save_detector, train_detector
+from demo.train.figures import write_figures
 from demo.train.recipe import (
     CLASSIFIER_EPOCHS,
     DETECTOR_EPOCHS,
@@ -56,6 +54,12 @@ def parser() -> argparse.ArgumentParser:
     root.add_argument(
         "--scenes", type=int, default=SCENES, help="training scenes; default: %(default)s"
     )
+    root.add_argument(
+        "--measured-scenes",
+        type=int,
+        default=200,
+        help="scenes to choose the threshold on, and as many to measure on; default: %(default)s",
+    )
     root.add_argument("--threads", type=int, default=2, help="of torch; default: %(default)s")
     root.add_argument(
         "--bfloat16", action="store_true", help="detector in bfloat16: faster with AMX only"
@@ -80,7 +84,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 _detector(data, args, report)
             if args.what in {"classifier", "both"}:
                 _classifier(data, args, report)
-        _measure(args.output, report)
+        _measure(args.output, args.measured_scenes, report)
     except RopewatchError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -125,23 +129,25 @@ def _classifier(data: Samples, args: argparse.Namespace, report: Callable[[str],
     report(f"exported {args.output / 'rope.onnx'}")
 
 
-def _measure(
-    models: Path, report: Callable[[str], None]
-) -> tuple[DetectorAccuracy, ClassifierAccuracy]:
+def _measure(models: Path, scenes: int, report: Callable[[str], None]) -> None:
     """Choose the threshold on its own scenes, then measure on held-out scenes."""
-    chosen_on = _render("threshold", 200, 4, MEASURE_JITTER, report)
+    chosen_on = _render("threshold", scenes, FRAMES_PER_SCENE, MEASURE_JITTER, report)
     threshold = best_threshold(
         unroped_scores(models / "rope.onnx", chosen_on.crops), chosen_on.unroped
     )
-    report(f"threshold {threshold:g}")
-    held_out = _render("held-out", 200, 4, MEASURE_JITTER, report)
+    held_out = _render("held-out", scenes, FRAMES_PER_SCENE, MEASURE_JITTER, report)
     scores = unroped_scores(models / "rope.onnx", held_out.crops)
     rope = classifier_accuracy(scores, held_out.unroped, threshold=threshold)
     person = detector_accuracy(models / "person.onnx", held_out)
-    report(f"{person}")
-    report(f"{rope} precision {rope.precision:.4f} recall {rope.recall:.4f} F1 {rope.f1:.4f}")
-    write_card(models / "accuracy.json", person, rope)
-    return person, rope
+    write_figures(models / "accuracy.json", person, rope)
+    report(
+        f"person: AP50 {person.ap50:.4f} precision {person.precision:.4f} "
+        f"recall {person.recall:.4f}"
+    )
+    report(
+        f"rope: threshold {threshold:g} precision {rope.precision:.4f} "
+        f"recall {rope.recall:.4f} F1 {rope.f1:.4f}"
+    )
 
 
 if __name__ == "__main__":

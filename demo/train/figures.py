@@ -8,7 +8,7 @@ from demo import seeds
 from demo.train.accuracy import ClassifierAccuracy, DetectorAccuracy
 
 
-def write_card(path: Path, person: DetectorAccuracy, rope: ClassifierAccuracy) -> None:
+def write_figures(path: Path, person: DetectorAccuracy, rope: ClassifierAccuracy) -> None:
     """Write accuracy.json: both models, and the seeds that they were measured on."""
     rounded = {key: round(value, 4) for key, value in asdict(person).items()}
     figures = {
