@@ -26,7 +26,8 @@ class Recorder:
         """
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = self._path.open("w", encoding="utf-8")
+            # A line at a time: what was decided can be read while the graph runs.
+            self._file = self._path.open("w", encoding="utf-8", buffering=1)
         except OSError as error:
             raise SettingsError(
                 f"recording: {self._path}: {error.strerror}, want a file that can be written; "
@@ -45,7 +46,6 @@ class Recorder:
             self._file.write(frame_line(frame, result) + "\n")
 
     def events(self, events: Sequence[IncidentEvent]) -> None:
-        """Write incident events, and make sure that they are on the way to the disk."""
+        """Write incident events."""
         if self._file is not None:
             self._file.writelines(incident_line(event) + "\n" for event in events)
-            self._file.flush()
