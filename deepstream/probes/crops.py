@@ -52,10 +52,5 @@ class FramesInFlight:
         with self._lock:
             return self._frames.pop(key, None)
 
-    def clear(self) -> None:
-        """Forget everything, after a flush or at the end of the stream."""
-        with self._lock:
-            self._frames.clear()
-
     def __len__(self) -> int:
         return len(self._frames)

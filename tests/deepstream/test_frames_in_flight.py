@@ -23,12 +23,3 @@ def test_frames_in_flight_is_bounded_and_counts_what_it_gave_up() -> None:
     assert in_flight.abandoned == 3
     assert in_flight.peek((0, 2)) is None
     assert in_flight.peek((0, 3)) is FRAME
-
-
-def test_frames_in_flight_can_be_cleared() -> None:
-    in_flight = FramesInFlight()
-    in_flight.put((0, 1), FRAME)
-
-    in_flight.clear()
-
-    assert len(in_flight) == 0
