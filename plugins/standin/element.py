@@ -135,8 +135,11 @@ def cure_floating(element: Gst.Element) -> None:
     """Make a Python element floating again at the end of __init__.
 
     PyGObject 3.42 takes the floating reference of an element that a factory makes, about which
-    GStreamer 1.22 complains with a CRITICAL for each element.
+    GStreamer 1.22 complains with a CRITICAL for each element. PyGObject 3.48 leaves it alone, and
+    another reference would never be given back.
     """
+    if element.is_floating():
+        return
     c_gobject.g_object_ref(hash(element))
     c_gobject.g_object_force_floating(hash(element))
 
