@@ -50,6 +50,69 @@ def _rope(
     return Tether(anchor_px, False, 0.0, ring, colour, 0.031, slack, foot_px)
 
 
+CLIPS_ON = (
+    Step(Gait.STAND, lasts_s=4),
+    Step(Gait.WALK, to_px=580),
+    Step(Gait.WORK, lasts_s=5),
+    Step(Gait.WALK, to_px=500),
+    Step(Gait.STAND, lasts_s=7, facing=-1),
+    Step(Gait.WORK, lasts_s=8, facing=-1),
+    Step(Gait.STAND, lasts_s=20, facing=-1),
+)
+"""Roof of site-a: clips on at 16 s."""
+ALWAYS_ROPED = (
+    Step(Gait.WORK, lasts_s=7),
+    Step(Gait.WALK, to_px=340),
+    Step(Gait.KNEEL, lasts_s=8),
+    Step(Gait.WALK, to_px=240),
+    Step(Gait.STAND, lasts_s=6),
+    Step(Gait.WORK, lasts_s=20),
+)
+"""Deck of site-a, left."""
+NEVER_ROPED = (
+    Step(Gait.STAND, lasts_s=5, facing=-1),
+    Step(Gait.WALK, to_px=1085),
+    Step(Gait.WORK, lasts_s=9),
+    Step(Gait.WALK, to_px=980),
+    Step(Gait.KNEEL, lasts_s=7, facing=-1),
+    Step(Gait.WALK, to_px=1050),
+    Step(Gait.STAND, lasts_s=20),
+)
+"""Deck of site-a, right."""
+LEAVES = (
+    Step(Gait.STAND, lasts_s=4),
+    Step(Gait.WALK, to_px=640),
+    Step(Gait.WORK, lasts_s=4, facing=-1),
+    Step(Gait.WALK, to_px=-90),
+)
+"""Ground of site-a: walks out to the left."""
+UNCLIPS = (
+    Step(Gait.WORK, lasts_s=8),
+    Step(Gait.STAND, lasts_s=7),
+    Step(Gait.WALK, to_px=560),
+    Step(Gait.WORK, lasts_s=9, facing=-1),
+    Step(Gait.WALK, to_px=640),
+    Step(Gait.STAND, lasts_s=20),
+)
+"""Roof of site-b: unclips at 14 s."""
+CHANGES_OVER = (
+    Step(Gait.KNEEL, lasts_s=6),
+    Step(Gait.STAND, lasts_s=5),
+    Step(Gait.WALK, to_px=960),
+    Step(Gait.WORK, lasts_s=4, facing=-1),
+    Step(Gait.WALK, to_px=1070),
+    Step(Gait.STAND, lasts_s=4),
+    Step(Gait.WORK, lasts_s=20),
+)
+"""Deck of site-b: unclips at 9 s, clips on again at 23 s."""
+COMES_AND_GOES = (
+    Step(Gait.WALK, to_px=820),
+    Step(Gait.STAND, lasts_s=5, facing=-1),
+    Step(Gait.WALK, to_px=FRAME_WH_PX[0] + 110.0),
+)
+"""Ground of site-b: in from the right, and out again."""
+
+
 def _site_a(
     rng: np.random.Generator, layout: Layout, _lines: tuple[Lifeline, ...]
 ) -> tuple[Actor, ...]:
@@ -61,19 +124,7 @@ def _site_a(
     clips_on = actor(
         rng,
         1,
-        route(
-            (500, roof.y_px),
-            (
-                Step(Gait.STAND, lasts_s=4),
-                Step(Gait.WALK, to_px=580),
-                Step(Gait.WORK, lasts_s=5),
-                Step(Gait.WALK, to_px=500),
-                Step(Gait.STAND, lasts_s=7, facing=-1),
-                Step(Gait.WORK, lasts_s=8, facing=-1),
-                Step(Gait.STAND, lasts_s=20, facing=-1),
-            ),
-            speed_px_s=go,
-        ),
+        route((500, roof.y_px), CLIPS_ON, speed_px_s=go),
         on_roof,
         ((16.0, LENGTH_S),),
         height_px=high,
@@ -82,18 +133,7 @@ def _site_a(
     always = actor(
         rng,
         2,
-        route(
-            (230, deck.y_px),
-            (
-                Step(Gait.WORK, lasts_s=7),
-                Step(Gait.WALK, to_px=340),
-                Step(Gait.KNEEL, lasts_s=8),
-                Step(Gait.WALK, to_px=240),
-                Step(Gait.STAND, lasts_s=6),
-                Step(Gait.WORK, lasts_s=20),
-            ),
-            speed_px_s=go,
-        ),
+        route((230, deck.y_px), ALWAYS_ROPED, speed_px_s=go),
         on_deck,
         WHOLE,
         height_px=high * 1.03,
@@ -102,19 +142,7 @@ def _site_a(
     never = actor(
         rng,
         3,
-        route(
-            (960, deck.y_px),
-            (
-                Step(Gait.STAND, lasts_s=5, facing=-1),
-                Step(Gait.WALK, to_px=1085),
-                Step(Gait.WORK, lasts_s=9),
-                Step(Gait.WALK, to_px=980),
-                Step(Gait.KNEEL, lasts_s=7, facing=-1),
-                Step(Gait.WALK, to_px=1050),
-                Step(Gait.STAND, lasts_s=20),
-            ),
-            speed_px_s=go,
-        ),
+        route((960, deck.y_px), NEVER_ROPED, speed_px_s=go),
         spare,
         NEVER,
         height_px=high * 0.97,
@@ -122,16 +150,7 @@ def _site_a(
     leaves = actor(
         rng,
         4,
-        route(
-            (820, ground.y_px + 22),
-            (
-                Step(Gait.STAND, lasts_s=4),
-                Step(Gait.WALK, to_px=640),
-                Step(Gait.WORK, lasts_s=4, facing=-1),
-                Step(Gait.WALK, to_px=-90),
-            ),
-            speed_px_s=go * 1.15,
-        ),
+        route((820, ground.y_px + 22), LEAVES, speed_px_s=go * 1.15),
         spare,
         NEVER,
         height_px=ground.person_px,
@@ -153,18 +172,7 @@ def _site_b(
     unclips = actor(
         rng,
         1,
-        route(
-            (790, roof.y_px),
-            (
-                Step(Gait.WORK, lasts_s=8),
-                Step(Gait.STAND, lasts_s=7),
-                Step(Gait.WALK, to_px=560),
-                Step(Gait.WORK, lasts_s=9, facing=-1),
-                Step(Gait.WALK, to_px=640),
-                Step(Gait.STAND, lasts_s=20),
-            ),
-            speed_px_s=go,
-        ),
+        route((790, roof.y_px), UNCLIPS, speed_px_s=go),
         on_roof,
         ((0.0, 14.0),),
         height_px=high,
@@ -199,19 +207,7 @@ def _site_b(
     changes = actor(
         rng,
         3,
-        route(
-            (1080, deck.y_px),
-            (
-                Step(Gait.KNEEL, lasts_s=6),
-                Step(Gait.STAND, lasts_s=5),
-                Step(Gait.WALK, to_px=960),
-                Step(Gait.WORK, lasts_s=4, facing=-1),
-                Step(Gait.WALK, to_px=1070),
-                Step(Gait.STAND, lasts_s=4),
-                Step(Gait.WORK, lasts_s=20),
-            ),
-            speed_px_s=go,
-        ),
+        route((1080, deck.y_px), CHANGES_OVER, speed_px_s=go),
         on_deck,
         ((0.0, 9.0), (23.0, LENGTH_S)),
         height_px=high * 1.02,
@@ -221,11 +217,7 @@ def _site_b(
         4,
         route(
             (FRAME_WH_PX[0] + 90.0, ground.y_px + 24),
-            (
-                Step(Gait.WALK, to_px=820),
-                Step(Gait.STAND, lasts_s=5, facing=-1),
-                Step(Gait.WALK, to_px=FRAME_WH_PX[0] + 110.0),
-            ),
+            COMES_AND_GOES,
             speed_px_s=go * 1.2,
             start_s=2.0,
         ),
