@@ -86,39 +86,7 @@ LEAVES = (
     Step(Gait.WALK, to_px=-90),
 )
 """Ground of site-a: walks out to the left."""
-UNdef _climber(rng: np.random.Generator, layout: Layout) -> Actor:
-    """Up and down the first ladder of site-b, roped to a post above it."""
-    deck, ladder = layout.levels[1], layout.ladders[0]
-    high = deck.person_px
-    top = ladder.top_px + 0.55 * high
-    overhead = _rope(
-        (ladder.x_px + 0.2 * high, ladder.top_px - 0.62 * high),
-        (ladder.x_px + 0.45 * high, deck.y_px),
-        LANYARD_COLOURS[1],
-        slack=0.03,
-    )
-    return actor(
-        rng,
-        2,
-        route(
-            (ladder.x_px, ladder.bottom_px),
-            (
-                Step(Gait.CLIMB, lasts_s=3),
-                Step(Gait.CLIMB, to_px=top),
-                Step(Gait.CLIMB, lasts_s=4),
-                Step(Gait.CLIMB, to_px=ladder.bottom_px - 20),
-                Step(Gait.CLIMB, to_px=top + 20),
-                Step(Gait.CLIMB, lasts_s=20),
-            ),
-            speed_px_s=0.36 * high * 0.4,
-        ),
-        overhead,
-        WHOLE,
-        height_px=high,
-    )
-
-
-CLIPS = (
+UNCLIPS = (
     Step(Gait.WORK, lasts_s=8),
     Step(Gait.STAND, lasts_s=7),
     Step(Gait.WALK, to_px=560),
@@ -232,6 +200,38 @@ def _site_b(
         height_px=ground.person_px,
     )
     return unclips, climbs, changes, passes
+
+
+def _climber(rng: np.random.Generator, layout: Layout) -> Actor:
+    """Up and down the first ladder of site-b, roped to a post above it."""
+    deck, ladder = layout.levels[1], layout.ladders[0]
+    high = deck.person_px
+    top = ladder.top_px + 0.55 * high
+    overhead = _rope(
+        (ladder.x_px + 0.2 * high, ladder.top_px - 0.62 * high),
+        (ladder.x_px + 0.45 * high, deck.y_px),
+        LANYARD_COLOURS[1],
+        slack=0.03,
+    )
+    return actor(
+        rng,
+        2,
+        route(
+            (ladder.x_px, ladder.bottom_px),
+            (
+                Step(Gait.CLIMB, lasts_s=3),
+                Step(Gait.CLIMB, to_px=top),
+                Step(Gait.CLIMB, lasts_s=4),
+                Step(Gait.CLIMB, to_px=ladder.bottom_px - 20),
+                Step(Gait.CLIMB, to_px=top + 20),
+                Step(Gait.CLIMB, lasts_s=20),
+            ),
+            speed_px_s=0.36 * high * 0.4,
+        ),
+        overhead,
+        WHOLE,
+        height_px=high,
+    )
 
 
 CLIPS = (
