@@ -113,7 +113,11 @@ class Feed:
         """Announce the stream; the muxer must be running."""
         width, height = self.wh
         self.pad.push_event(Gst.Event.new_stream_start(self.pad.get_name()))
-        caps = f"video/x-raw, format=NV12, width={width}, height={height}, framerate=10/1"
+        # As decoders have it; GStreamer 1.20 cannot scale frames that leave the ratio open.
+        caps = (
+            f"video/x-raw, format=NV12, width={width}, height={height}, framerate=10/1, "
+            "pixel-aspect-ratio=1/1"
+        )
         self.pad.push_event(Gst.Event.new_caps(Gst.Caps.from_string(caps)))
         segment = Gst.Segment()
         segment.init(Gst.Format.TIME)
