@@ -283,7 +283,9 @@ class NvUriSrcBin(base.Settings, Gst.Bin):
             return Gst.Message.new_warning(message.src, named, debug)
         if not self.failed:
             self.failed = True
-            _post_past_the_bins(self, Gst.Message.new_error(message.src, named, debug))
+            # From the bin itself: decodebin may have put the failed element out before anybody
+            # asks whose child it was. The debug text still has its path.
+            _post_past_the_bins(self, Gst.Message.new_error(self, named, debug))
         return None
 
 
