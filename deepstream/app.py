@@ -7,7 +7,7 @@ from typing import Final
 from deepstream.backend import Backend, BackendChoice, load_backend
 from deepstream.bus import BusHandlers, GraphRunner, Outcome
 from deepstream.compose import App, compose
-from deepstream.health import Health
+from deepstream.health import CameraReason
 from deepstream.plan import is_live
 from deepstream.sources import explain_failure
 from ropewatch.incidents import EndReason
@@ -17,6 +17,8 @@ log = logging.getLogger("ropewatch.app")
 
 DRAIN_TIMEOUT_S: Final = 10.0
 ABSENT_TIMEOUT_S: Final = 1.0
+# A source's last frames are through the graph when none has come for this long.
+QUIET_S: Final = 2.0
 EXIT_DONE: Final = 0
 EXIT_FAILED: Final = 1
 EXIT_INCOMPLETE: Final = 3
@@ -30,8 +32,8 @@ def run_site(site: SiteSettings, *, backend: str) -> int:
         backend: auto, deepstream or cpu.
 
     Returns:
-        0 done; 1 the graph failed or every source did; 3 a source was lost or messages were
-        not delivered.
+        0 done; 1 the graph failed or every source did; 3 a source was lost, messages were not
+        delivered, or frames could not be judged.
 
     Raises:
         RopewatchError: the run could not start.
@@ -39,68 +41,109 @@ def run_site(site: SiteSettings, *, backend: str) -> int:
     loaded = load_backend(BackendChoice(backend))
     app = compose(site, loaded)
     _announce(site, loaded)
+    return run_composed(app)
+
+
+def run_composed(app: App) -> int:
+    """Run what `compose` has joined; returns and raises as `run_site`."""
     started_s = time.monotonic()
-    if app.voice.recorder is not None:
-        app.voice.recorder.open()
-    app.voice.dispatcher.start()
+    voice = app.voice
+    if voice.recorder is not None:
+        voice.recorder.open()
+    voice.dispatcher.start()
     try:
-        app.voice.publisher.start()
-        outcome = _run_graph(app)
-        undelivered = _finish(app, outcome)
+        voice.publisher.start()
+        run = _Run(app)
+        outcome = run.watch()
+        undelivered = run.finish()
+        run.runner.close()
     finally:
-        app.voice.dispatcher.stop()
-        app.voice.publisher.stop()
-        if app.voice.recorder is not None:
-            app.voice.recorder.close()
+        voice.dispatcher.stop()
+        voice.publisher.stop()
+        if voice.recorder is not None:
+            voice.recorder.close()
     _summarise(app, time.monotonic() - started_s)
     return _exit_code(app, outcome, undelivered)
 
 
-def _run_graph(app: App) -> Outcome:
-    names = tuple(f"source-{source.id}" for source in app.site.sources)
+class _Run:
+    """Watches one graph: turns what happens to sources into statuses and ends of incidents."""
 
-    def on_tick() -> None:
-        for camera, reason in app.health.look():
-            app.voice.reporter.camera_status(camera.source_id, reason)
-        app.voice.reporter.box_status(app.health.reasons(), counters=_counts(app.health))
-
-    def on_source_failed(index: int, said: str) -> None:
-        text = explain_failure(app.site.sources[index], said)
-        log.error("source lost source=%s reason=%s", app.site.sources[index].id, text)
-        app.health.cameras[index].failed = text
-        app.smooth.close(index, EndReason.SOURCE_LOST)
-
-    def on_source_ended(index: int) -> None:
-        app.health.cameras[index].ended = True
-
-    on_tick()
-    handlers = BusHandlers(on_tick, on_source_failed, on_source_ended)
-    reconnecting = frozenset(
-        index
-        for index, source in enumerate(app.site.sources)
-        if is_live(source.uri) and source.rtsp_reconnect_interval_s > 0
-    )
-    return GraphRunner(app.graph, names, reconnecting, handlers).run()
-
-
-def _finish(app: App, outcome: Outcome) -> int:
-    """End what is open, say so, and wait until the broker has it; return what it has not."""
-    reason = EndReason.SHUTDOWN if outcome.stopped else EndReason.STREAM_ENDED
-    for index in range(len(app.site.sources)):
-        app.smooth.close(index, reason)
-    app.voice.dispatcher.stop()
-    app.voice.reporter.goodbye()
-    publisher = app.voice.publisher
-    undelivered = publisher.drain(DRAIN_TIMEOUT_S if publisher.connected else ABSENT_TIMEOUT_S)
-    if undelivered:
-        log.error(
-            "messages not delivered count=%d broker=%s:%d error=%s",
-            undelivered,
-            app.site.mqtt.host,
-            app.site.mqtt.port,
-            publisher.last_error or "no answer",
+    def __init__(self, app: App) -> None:
+        self._app = app
+        self._source_ids = tuple(source.id for source in app.site.sources)
+        # Sources that have ended or failed, until their last frames are through the graph.
+        self._ending: dict[int, EndReason] = {}
+        reconnecting = frozenset(
+            index
+            for index, source in enumerate(app.site.sources)
+            if is_live(source.uri) and source.rtsp_reconnect_interval_s > 0
         )
-    return undelivered
+        self.runner = GraphRunner(
+            app.graph,
+            tuple(f"source-{source_id}" for source_id in self._source_ids),
+            reconnecting,
+            BusHandlers(self._on_tick, self._on_source_failed, self._on_source_ended),
+        )
+
+    def watch(self) -> Outcome:
+        """Run the graph to its end."""
+        self._app.voice.reporter.hello(self._source_ids)
+        self._on_tick()
+        outcome = self.runner.run()
+        self._fail_if_asked()
+        return outcome
+
+    def finish(self) -> int:
+        """End what is open, say so, and wait until the broker has it; return what it has not."""
+        app, publisher = self._app, self._app.voice.publisher
+        stopped = self.runner.outcome.stopped
+        default = EndReason.SHUTDOWN if stopped else EndReason.STREAM_ENDED
+        app.smooth.stop()
+        for index in range(len(self._source_ids)):
+            app.smooth.close(index, self._ending.get(index, default))
+        app.voice.dispatcher.stop()
+        app.voice.reporter.goodbye(self._source_ids, app.health.read())
+        undelivered = publisher.drain(DRAIN_TIMEOUT_S if publisher.connected else ABSENT_TIMEOUT_S)
+        if undelivered:
+            log.error(
+                "messages not delivered count=%d broker=%s:%d error=%s",
+                undelivered,
+                app.site.mqtt.host,
+                app.site.mqtt.port,
+                publisher.last_error or "no answer",
+            )
+        return undelivered
+
+    def _on_tick(self) -> None:
+        app = self._app
+        for index, reason in app.health.look():
+            app.voice.reporter.camera_status(self._source_ids[index], reason)
+            if reason is CameraReason.LOST:
+                app.smooth.close(index, EndReason.SOURCE_LOST)
+        now_s = app.health.clock()
+        for index, why in list(self._ending.items()):
+            if app.health.cameras[index].is_quiet(now_s, QUIET_S):
+                app.smooth.close(index, why)
+                del self._ending[index]
+        app.voice.reporter.box_status(app.health.reasons(), counters=app.health.read())
+        self._fail_if_asked()
+
+    def _fail_if_asked(self) -> None:
+        """End the run when a probe has found what only the operator can correct."""
+        for probe in self._app.graph.probes.values():
+            if probe.fatal is not None and self.runner.outcome.fatal is None:
+                self.runner.fail(probe.fatal)
+
+    def _on_source_failed(self, index: int, said: str) -> None:
+        text = explain_failure(self._app.site.sources[index], said)
+        log.error("source lost source=%s reason=%s", self._source_ids[index], text)
+        self._app.health.cameras[index].failed = text
+        self._ending[index] = EndReason.SOURCE_LOST
+
+    def _on_source_ended(self, index: int) -> None:
+        self._app.health.cameras[index].ended = True
+        self._ending.setdefault(index, EndReason.STREAM_ENDED)
 
 
 def _exit_code(app: App, outcome: Outcome, undelivered: int) -> int:
@@ -110,7 +153,10 @@ def _exit_code(app: App, outcome: Outcome, undelivered: int) -> int:
     if len(outcome.failed_sources) == len(app.site.sources):
         log.error("no source left, want at least one that can be read")
         return EXIT_FAILED
-    incomplete = outcome.failed_sources or undelivered or outcome.undrained
+    troubles = app.health.troubles()
+    if troubles:
+        log.error("the run had troubles %s", " ".join(f"{k}={v}" for k, v in troubles.items()))
+    incomplete = outcome.failed_sources or undelivered or outcome.undrained or troubles
     return EXIT_INCOMPLETE if incomplete else EXIT_DONE
 
 
@@ -132,7 +178,3 @@ def _summarise(app: App, elapsed_s: float) -> None:
         f"second), {app.voice.reporter.incidents} incidents, {delivered} messages delivered",
         flush=True,
     )
-
-
-def _counts(health: Health) -> dict[str, int]:
-    return {name: read() for name, read in health.counters.items()}

@@ -4,7 +4,6 @@ A source that fails is taken out and the others go on; an error anywhere else en
 SIGINT and SIGTERM drain the graph, so that files are closed and incidents end.
 """
 
-import contextlib
 import logging
 import signal
 import threading
@@ -20,6 +19,7 @@ log = logging.getLogger("ropewatch.bus")
 
 TICK_MS: Final = 1000
 DRAIN_TIMEOUT_S: Final = 8
+CLOSE_TIMEOUT_S: Final = 10
 START_TIMEOUT_S: Final = 120  # an nvinfer on a Jetson deserialises its engine here
 
 
@@ -76,24 +76,43 @@ class GraphRunner:
         self._draining: threading.Thread | None = None
 
     def run(self) -> Outcome:
-        """Start everything, wait for the end, stop everything."""
+        """Start everything and wait for the end; `close` comes after it."""
         bus = self._graph.pipeline.get_bus()
         bus.add_signal_watch()
         bus.connect("message", self._on_message)
+        if not self._start():
+            return self.outcome
+        # Only now: while the elements start, which may take minutes, a signal ends the process.
         timers = [GLib.timeout_add(TICK_MS, self._tick)]
         timers += [
             GLib.unix_signal_add(GLib.PRIORITY_HIGH, number, self.stop)
             for number in (signal.SIGINT, signal.SIGTERM)
         ]
         try:
-            if self._start():
-                self._loop.run()
+            self._loop.run()
         finally:
             for timer in timers:
                 GLib.source_remove(timer)
-            self._shut_down()
-            bus.remove_signal_watch()
         return self.outcome
+
+    def fail(self, text: str) -> None:
+        """End the run: what the operator must correct has been found while it ran."""
+        self.outcome.fatal = text
+        self._loop.quit()
+
+    def close(self) -> None:
+        """Stop all elements; one that hangs is left behind after some time.
+
+        NULL waits for the elements' own threads, and some are known to hang (RTSP at the end of
+        a stream on GStreamer 1.20 and 1.24), so nothing that must be said may come after this.
+        """
+        closing = threading.Thread(target=self._shut_down, name="close", daemon=True)
+        closing.start()
+        closing.join(CLOSE_TIMEOUT_S)
+        if closing.is_alive():
+            log.error("graph hangs while it stops, left behind timeout_s=%d", CLOSE_TIMEOUT_S)
+            self.outcome.undrained = True
+        self._graph.pipeline.get_bus().remove_signal_watch()
 
     def stop(self) -> bool:
         """Drain the graph; a second call ends it at once."""
@@ -182,21 +201,28 @@ class GraphRunner:
         if index in self.outcome.failed_sources:
             return
         self.outcome.failed_sources[index] = text
-        self._handlers.on_source_failed(index, text)
-        source = self._graph.elements[self._source_names[index]]
-        source.set_locked_state(True)
+        self._graph.elements[self._source_names[index]].set_locked_state(True)
         # Off the main thread: NULL waits for the source's own threads.
         threading.Thread(
             target=self._end_source, args=(index,), name=f"lose-{index}", daemon=True
         ).start()
+        try:
+            self._handlers.on_source_failed(index, text)
+        except Exception:
+            # GLib swallows what a callback raises.
+            log.exception("cannot report the lost source index=%d text=%s", index, redact(text))
 
     def _end_source(self, index: int) -> None:
         self._graph.elements[self._source_names[index]].set_state(Gst.State.NULL)
         self._graph.mux_pads[index].send_event(Gst.Event.new_eos())
 
     def _drain(self) -> None:
-        for index in range(len(self._source_names)):
-            self._end_source(index)
+        ending = [
+            threading.Thread(target=self._end_source, args=(index,), daemon=True)
+            for index in range(len(self._source_names))
+        ]
+        for thread in ending:
+            thread.start()
 
     def _give_up(self) -> bool:
         self.outcome.undrained = True
@@ -214,8 +240,7 @@ class GraphRunner:
 
     def _shut_down(self) -> None:
         for name in self._source_names:
-            with contextlib.suppress(KeyError):
-                self._graph.elements[name].set_state(Gst.State.NULL)
+            self._graph.elements[name].set_state(Gst.State.NULL)
         self._graph.pipeline.set_state(Gst.State.NULL)
         self._graph.pipeline.get_state(5 * Gst.SECOND)
 

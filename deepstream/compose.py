@@ -10,7 +10,7 @@ from ulid import ULID
 from deepstream.backend import Backend
 from deepstream.dispatcher import Dispatcher, Handler
 from deepstream.graph import Graph, build_graph
-from deepstream.health import CameraHealth, Health
+from deepstream.health import CameraHealth, Counts, Health
 from deepstream.meta import MetaDoor
 from deepstream.nvinfer_config import (
     NvinferProperties,
@@ -18,7 +18,7 @@ from deepstream.nvinfer_config import (
     check_detector,
     read_properties,
 )
-from deepstream.plan import PGIE_ID, SGIE_ID, make_plan
+from deepstream.plan import PGIE_ID, SGIE_ID, is_live, make_plan
 from deepstream.probes.crops import FramesInFlight
 from deepstream.probes.expand import ExpandStage
 from deepstream.probes.guard import Stage
@@ -69,7 +69,7 @@ def compose(site: SiteSettings, backend: Backend) -> App:
     Raises:
         RopewatchError: a file or a setting does not fit.
     """
-    classifier = _read_configs(site)
+    classifier = _read_configs(site, backend)
     if site.video.annotated_file is not None:
         _make_folder(site.video.annotated_file, key="video.annotated_file")
     voice = _make_voice(site, backend)
@@ -93,19 +93,27 @@ def compose(site: SiteSettings, backend: Backend) -> App:
         "restore": RestoreStage(door, in_flight),
         "smooth": smooth,
     }
-    graph = build_graph(make_plan(site), stages)
+    graph = build_graph(make_plan(site), stages, door.frames)
     return App(site, graph, smooth, voice, _make_health(site, graph, smooth, voice))
 
 
-def _read_configs(site: SiteSettings) -> NvinferProperties:
-    """Check both nvinfer configs and their labels; return the classifier's."""
+def _read_configs(site: SiteSettings, backend: Backend) -> NvinferProperties:
+    """Check both nvinfer configs, their labels and files; return the classifier's config."""
+    person = site.detector.person_class_id
     detector = read_properties(site.detector.config_file)
-    check_detector(detector, pgie_id=PGIE_ID)
+    check_detector(detector, pgie_id=PGIE_ID, person_class_id=person)
     labels_file = detector.path("labelfile-path")
-    labels = read_detector_labels(labels_file)
-    check_person_class(labels_file, labels, site.detector.person_class_id)
+    check_person_class(labels_file, read_detector_labels(labels_file), person)
     classifier = read_properties(site.classifier.config_file)
-    check_classifier(classifier, sgie_id=SGIE_ID, pgie_id=PGIE_ID)
+    check_classifier(classifier, sgie_id=SGIE_ID, pgie_id=PGIE_ID, person_class_id=person)
+    _require_file(site.tracker.ll_config_file, "tracker.ll_config_file")
+    if backend.name == "deepstream":
+        # The stand-ins say it better themselves; NVIDIA's elements only that they failed.
+        _require_file(Path(site.tracker.ll_lib_file), "tracker.ll_lib_file")
+        for config in (detector, classifier):
+            config.path("model-engine-file")
+            if "custom-lib-path" in config.values:
+                config.path("custom-lib-path")
     return classifier
 
 
@@ -139,6 +147,8 @@ def _make_smooth(
         monitors=tuple(SourceMonitor(name, site, lambda: str(ULID())) for name in source_ids),
         sink=dispatcher,
         frame_wh_px=(site.muxer.width_px, site.muxer.height_px),
+        labels_file=labels_file,
+        labels=labels,
         score_index=check_score_label(labels_file, labels, site.classifier.score_label),
         draw=site.video.annotated_file is not None,
     )
@@ -152,17 +162,24 @@ def _make_health(site: SiteSettings, graph: Graph, smooth: SmoothStage, voice: V
     )
     now_s = time.monotonic()
     return Health(
-        cameras=tuple(CameraHealth(source.id, started_s=now_s) for source in site.sources),
-        frames=lambda: list(smooth.frames),
+        cameras=tuple(
+            CameraHealth(source.id, started_s=now_s, live=is_live(source.uri))
+            for source in site.sources
+        ),
+        counts=lambda: [
+            Counts(*of_one)
+            for of_one in zip(smooth.frames, smooth.seen, smooth.judged, strict=True)
+        ],
         blind_after_s=site.health.blind_after_s,
         counters={
-            "failed_buffers": lambda: sum(probe.failed_buffers for probe in probes.values()),
+            "failed_frames": lambda: sum(probe.failed_frames for probe in probes.values()),
             "frames_without_time": lambda: smooth.frames_without_time,
             "abandoned_frames": lambda: smooth.in_flight.abandoned,
             "dropped_frames": lambda: dispatched.dropped_frames,
             "failed_handlers": lambda: dispatched.failed,
             "dropped_updates": lambda: published.dropped_updates,
             "refused_messages": lambda: published.refused,
+            "session_takeovers": lambda: published.takeovers,
         },
     )
 
@@ -175,3 +192,8 @@ def _make_folder(file: Path, *, key: str) -> None:
             f"{key}: {file.parent}: {error.strerror}, want a folder that can be written; "
             "correct the path"
         ) from None
+
+
+def _require_file(file: Path, key: str) -> None:
+    if not file.is_file():
+        raise SettingsError(f"{key}: {file}: no such file; correct the path in the site file")

@@ -16,14 +16,29 @@ log = logging.getLogger("ropewatch.dispatch")
 MAX_WAITING_FRAMES: Final = 4000
 
 
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """What was decided at one moment of one source.
+
+    Attributes:
+        source_id: the camera.
+        frame: what was seen, with its verdicts; None when the source was closed, or when the
+            frame was dropped and only its events are left.
+        events: of incidents, in order.
+        closed: nobody of this source is followed any more.
+    """
+
+    source_id: str
+    frame: tuple[FrameObservation, FrameResult] | None
+    events: tuple[IncidentEvent, ...]
+    closed: bool = False
+
+
 class Handler(Protocol):
     """Does something slow with decisions, on the worker's thread."""
 
-    def frame(self, frame: FrameObservation, result: FrameResult) -> None:
-        """Take one frame; its events come separately."""
-
-    def events(self, events: Sequence[IncidentEvent]) -> None:
-        """Take incident events, in order."""
+    def take(self, decided: Decided) -> None:
+        """Take one decision; the next follows in order."""
 
 
 @dataclass(slots=True)
@@ -32,12 +47,6 @@ class DispatchCounters:
 
     dropped_frames: int = 0
     failed: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class _Work:
-    frame: tuple[FrameObservation, FrameResult] | None
-    events: tuple[IncidentEvent, ...]
 
 
 class Dispatcher:
@@ -50,7 +59,7 @@ class Dispatcher:
     def __init__(self, handlers: Sequence[Handler]) -> None:
         self.counters = DispatchCounters()
         self._handlers = tuple(handlers)
-        self._work: deque[_Work] = deque()
+        self._work: deque[Decided] = deque()
         self._changed = threading.Condition()
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="dispatch", daemon=True)
@@ -62,23 +71,18 @@ class Dispatcher:
     def offer_frame(self, frame: FrameObservation, result: FrameResult) -> None:
         """Take one frame with its verdicts and events; never waits."""
         with self._changed:
-            if len(self._work) < MAX_WAITING_FRAMES:
-                self._work.append(_Work((frame, result), tuple(result.events)))
-            else:
+            whole = len(self._work) < MAX_WAITING_FRAMES
+            if not whole:
                 self.counters.dropped_frames += 1
-                if not result.events:
-                    return
-                self._work.append(_Work(None, tuple(result.events)))
-            self._changed.notify()
+            if whole or result.events:
+                kept = (frame, result) if whole else None
+                self._work.append(Decided(frame.source_id, kept, result.events))
+                self._changed.notify()
 
-    def offer_events(self, source_id: str, events: Iterable[IncidentEvent]) -> None:
-        """Take events that come without a frame; never waits."""
-        work = _Work(None, tuple(events))
-        if not work.events:
-            return
-        log.debug("events without a frame source=%s count=%d", source_id, len(work.events))
+    def offer_closed(self, source_id: str, events: Iterable[IncidentEvent]) -> None:
+        """Take the last events of a source that was closed; never waits."""
         with self._changed:
-            self._work.append(work)
+            self._work.append(Decided(source_id, None, tuple(events), closed=True))
             self._changed.notify()
 
     def stop(self) -> None:
@@ -99,13 +103,9 @@ class Dispatcher:
             for handler in self._handlers:
                 self._hand_over(handler, work)
 
-    def _hand_over(self, handler: Handler, work: _Work) -> None:
+    def _hand_over(self, handler: Handler, decided: Decided) -> None:
         try:
-            # Events first: an alert does not wait for a count.
-            if work.events:
-                handler.events(work.events)
-            if work.frame is not None:
-                handler.frame(*work.frame)
+            handler.take(decided)
         except Exception:
             # One handler's trouble (a full disk) must not keep alerts from the next.
             self.counters.failed += 1

@@ -1,10 +1,11 @@
 """The plan made real: a Gst.Pipeline with its links and probes."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from deepstream.gst import Gst
+from deepstream.gst import GLib, Gst
+from deepstream.meta import FrameMeta
 from deepstream.plan import ElementSpec, LinkSpec, Plan
 from deepstream.probes.guard import GuardedProbe, Stage
 from ropewatch.errors import BackendError, SettingsError
@@ -27,12 +28,15 @@ class Graph:
     probes: dict[str, GuardedProbe]
 
 
-def build_graph(plan: Plan, stages: Mapping[str, Stage]) -> Graph:
+def build_graph(
+    plan: Plan, stages: Mapping[str, Stage], frames: Callable[[Any], Iterator[FrameMeta]]
+) -> Graph:
     """Make, link and probe every element of a plan; nothing starts.
 
     Args:
         plan: from `deepstream.plan.make_plan`.
         stages: the work of each probe, by the stage's name in the plan.
+        frames: walks the frames of a batched buffer.
 
     Raises:
         BackendError: an element cannot be made or linked on this machine.
@@ -45,7 +49,7 @@ def build_graph(plan: Plan, stages: Mapping[str, Stage]) -> Graph:
     mux_pads = tuple(pad for link in plan.links if (pad := _link(elements, link)) is not None)
     probes = {}
     for probe in plan.probes:
-        guarded = GuardedProbe(probe.stage, stages[probe.stage])
+        guarded = GuardedProbe(probe.stage, stages[probe.stage], frames)
         pad = elements[probe.element].get_static_pad(probe.pad)
         pad.add_probe(Gst.PadProbeType.BUFFER, guarded)
         probes[probe.stage] = guarded
@@ -90,10 +94,17 @@ def _link(elements: Mapping[str, Any], link: LinkSpec) -> Any | None:
     return pad
 
 
-def _link_new_pad(_source: Any, new_pad: Any, mux_pad: Any) -> None:
+def _link_new_pad(source: Any, new_pad: Any, mux_pad: Any) -> None:
     """Link a source's video pad once it exists; audio pads are left alone."""
     caps = new_pad.get_current_caps() or new_pad.query_caps(None)
     # Caps begin with their name; their structures cannot be read alike in all of gst-python.
     if caps.to_string().startswith("audio") or mux_pad.is_linked():
         return
-    new_pad.link(mux_pad)
+    result = new_pad.link(mux_pad)
+    if result != Gst.PadLinkReturn.OK:
+        text = (
+            f"its {caps.to_string()} does not link to the muxer ({result.value_nick}), want "
+            f"{mux_pad.query_caps(None).to_string()}"
+        )
+        error = GLib.Error.new_literal(Gst.core_error_quark(), text, int(Gst.CoreError.PAD))
+        source.post_message(Gst.Message.new_error(source, error, text))

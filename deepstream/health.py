@@ -13,19 +13,46 @@ class CameraReason(str, Enum):
     LOST = "lost"
     FAILED = "failed"
     ENDED = "ended"
+    STOPPED = "stopped"
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What the smooth stage has counted of one camera so far."""
+
+    frames: int = 0
+    seen: int = 0
+    judged: int = 0
 
 
 @dataclass(slots=True)
 class CameraHealth:
-    """One camera's last sign of life, on the monotonic clock."""
+    """One camera's last sign of life, on the monotonic clock.
+
+    Attributes:
+        live: it runs in real time, so that an end of its stream is a loss.
+        unjudged_since_s: when people were first seen of whom the classifier gave no score.
+    """
 
     source_id: str
     started_s: float
+    live: bool = False
     last_frame_s: float | None = None
-    frames: int = 0
+    counts: Counts = Counts()
+    unjudged_since_s: float | None = None
     failed: str | None = None
     ended: bool = False
     reported: CameraReason | str | None = "unreported"
+
+    def count(self, counts: Counts, now_s: float) -> None:
+        """Compare the counters with those of the last look."""
+        if counts.frames != self.counts.frames:
+            self.last_frame_s, self.ended = now_s, False
+        if counts.judged != self.counts.judged:
+            self.unjudged_since_s = None
+        elif counts.seen != self.counts.seen and self.unjudged_since_s is None:
+            self.unjudged_since_s = now_s
+        self.counts = counts
 
     def reason_blind(self, now_s: float, blind_after_s: float) -> CameraReason | None:
         """Say why the camera is blind; None while it is watching."""
@@ -35,8 +62,12 @@ class CameraHealth:
             waited_s = now_s - self.started_s
             return CameraReason.STARTING if waited_s < blind_after_s else CameraReason.LOST
         if now_s - self.last_frame_s >= blind_after_s:
-            return CameraReason.ENDED if self.ended else CameraReason.LOST
+            return CameraReason.ENDED if self.ended and not self.live else CameraReason.LOST
         return None
+
+    def is_quiet(self, now_s: float, quiet_s: float) -> bool:
+        """Say whether no frame has come for some time."""
+        return self.last_frame_s is None or now_s - self.last_frame_s >= quiet_s
 
 
 @dataclass(slots=True)
@@ -45,28 +76,27 @@ class Health:
 
     Attributes:
         cameras: in pad order.
-        frames: reads the number of judged frames of each camera.
-        blind_after_s: seconds without a frame.
+        counts: reads the counters of each camera.
+        blind_after_s: seconds without a frame, or without a score of the people in it.
         clock: monotonic seconds.
     """
 
     cameras: tuple[CameraHealth, ...]
-    frames: Callable[[], list[int]]
+    counts: Callable[[], list[Counts]]
     blind_after_s: float
     clock: Callable[[], float] = time.monotonic
     counters: dict[str, Callable[[], int]] = field(default_factory=dict)
 
-    def look(self) -> list[tuple[CameraHealth, CameraReason | None]]:
-        """Read the frame counters; return the cameras whose condition changed."""
+    def look(self) -> list[tuple[int, CameraReason | None]]:
+        """Read the counters; return position and condition of each camera that changed."""
         now_s = self.clock()
         changed = []
-        for camera, frames in zip(self.cameras, self.frames(), strict=True):
-            if frames != camera.frames:
-                camera.frames, camera.last_frame_s = frames, now_s
+        for index, (camera, counts) in enumerate(zip(self.cameras, self.counts(), strict=True)):
+            camera.count(counts, now_s)
             reason = camera.reason_blind(now_s, self.blind_after_s)
             if reason != camera.reported:
                 camera.reported = reason
-                changed.append((camera, reason))
+                changed.append((index, reason))
         return changed
 
     def reasons(self) -> list[str]:
@@ -75,9 +105,17 @@ class Health:
         wrong = []
         for camera in self.cameras:
             reason = camera.reason_blind(now_s, self.blind_after_s)
-            if reason in {CameraReason.LOST, CameraReason.FAILED}:
+            if reason in {CameraReason.STARTING, CameraReason.LOST, CameraReason.FAILED}:
                 wrong.append(f"camera {camera.source_id} {reason.value}")
-        wrong += [
-            f"{name} {count}" for name, read in self.counters.items() if (count := read()) > 0
-        ]
-        return wrong
+            since_s = camera.unjudged_since_s
+            if since_s is not None and now_s - since_s >= self.blind_after_s:
+                wrong.append(f"camera {camera.source_id}: people are not judged")
+        return wrong + [f"{name} {count}" for name, count in self.troubles().items()]
+
+    def troubles(self) -> dict[str, int]:
+        """Return the counters that are not zero: something was dropped, refused or failed."""
+        return {name: count for name, count in self.read().items() if count > 0}
+
+    def read(self) -> dict[str, int]:
+        """Return all counters."""
+        return {name: read() for name, read in self.counters.items()}

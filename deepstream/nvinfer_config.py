@@ -41,6 +41,20 @@ class NvinferProperties:
                 f"{self.file}: {key}: {text!r}, want an integer; correct the value"
             ) from None
 
+    def integers(self, key: str) -> list[int]:
+        """Return a key as a list of integers; empty where it is absent.
+
+        Raises:
+            ModelError: the value is no such list.
+        """
+        text = self.values.get(key, "")
+        try:
+            return [int(part) for part in text.split(";") if part.strip()]
+        except ValueError:
+            raise ModelError(
+                f"{self.file}: {key}: {text!r}, want integers between semicolons; correct it"
+            ) from None
+
     def path(self, key: str) -> Path:
         """Return a key that names a file, relative to the config's folder as nvinfer reads it.
 
@@ -82,51 +96,65 @@ def read_properties(file: Path) -> NvinferProperties:
     return NvinferProperties(file, values)
 
 
-def check_classifier(config: NvinferProperties, *, sgie_id: int, pgie_id: int) -> None:
+def check_classifier(
+    config: NvinferProperties, *, sgie_id: int, pgie_id: int, person_class_id: int
+) -> None:
     """Refuse what would make the decision blind or latched.
 
     Raises:
         ModelError: names the key, the reason and the way out.
     """
-    wanted = (
-        ("process-mode", 1, 2, "the classifier looks at persons, not at frames"),
-        ("network-type", 0, 1, "a classifier"),
-        ("output-tensor-meta", 0, 1, "freshness of a verdict is known by it"),
-        ("classifier-async-mode", 0, 0, "async mode attaches no tensors, every verdict is old"),
-        (
-            "secondary-reinfer-interval",
-            LATCHED_REINFER_INTERVAL,
-            0,
-            "somebody who unclips later would never be noticed",
-        ),
-        ("gie-unique-id", sgie_id, sgie_id, "the probes look for this id"),
-        ("operate-on-gie-id", -1, pgie_id, "the detector's id"),
+    _want(config, "process-mode", 1, 2, "the classifier looks at persons, not at frames")
+    _want(config, "network-type", 0, 1, "a classifier")
+    _want(config, "output-tensor-meta", 0, 1, "freshness of a verdict is known by it")
+    _want(config, "disable-output-host-copy", 0, 0, "the probe reads the scores on the host")
+    _want(
+        config,
+        "classifier-async-mode",
+        0,
+        0,
+        "async mode attaches no tensors, no verdict is fresh",
     )
-    for key, default, want, reason in wanted:
-        value = config.integer(key, default)
-        if value != want:
-            raise ModelError(
-                f"{config.file}: {key}: {value}, want {want}: {reason}; set {key}={want}"
-            )
+    _want(
+        config,
+        "secondary-reinfer-interval",
+        LATCHED_REINFER_INTERVAL,
+        0,
+        "every person is judged on every frame; with nvinfer's default somebody who unclips "
+        "later would never be noticed",
+    )
+    _want(config, "gie-unique-id", sgie_id, sgie_id, "the probes look for this id")
+    _want(config, "operate-on-gie-id", -1, pgie_id, "the detector's id")
+    classes = config.integers("operate-on-class-ids")
+    if classes and person_class_id not in classes:
+        raise ModelError(
+            f"{config.file}: operate-on-class-ids: {classes}, want {person_class_id} among them: "
+            "nobody would be judged; correct it or detector.person_class_id in the site file"
+        )
 
 
-def check_detector(config: NvinferProperties, *, pgie_id: int) -> None:
+def check_detector(config: NvinferProperties, *, pgie_id: int, person_class_id: int) -> None:
     """Refuse a detector config that the graph's stages cannot work with.
 
     Raises:
         ModelError: names the key, the reason and the way out.
     """
-    wanted = (
-        ("process-mode", 1, 1, "the detector looks at frames"),
-        ("network-type", 0, 0, "a detector"),
-        ("gie-unique-id", pgie_id, pgie_id, "the classifier and the probes look for this id"),
+    _want(config, "process-mode", 1, 1, "the detector looks at frames")
+    _want(config, "network-type", 0, 0, "a detector")
+    _want(
+        config, "gie-unique-id", pgie_id, pgie_id, "the classifier and the probes look for this id"
     )
-    for key, default, want, reason in wanted:
-        value = config.integer(key, default)
-        if value != want:
-            raise ModelError(
-                f"{config.file}: {key}: {value}, want {want}: {reason}; set {key}={want}"
-            )
+    if person_class_id in config.integers("filter-out-class-ids"):
+        raise ModelError(
+            f"{config.file}: filter-out-class-ids: holds {person_class_id}, the class of persons: "
+            "nobody would be seen; take it out"
+        )
+
+
+def _want(config: NvinferProperties, key: str, default: int, want: int, reason: str) -> None:
+    value = config.integer(key, default)
+    if value != want:
+        raise ModelError(f"{config.file}: {key}: {value}, want {want}: {reason}; set {key}={want}")
 
 
 def _read_ini(file: Path) -> dict[str, str]:

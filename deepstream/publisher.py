@@ -28,6 +28,7 @@ log = logging.getLogger("ropewatch.mqtt")
 MAX_INFLIGHT: Final = 20
 SESSION_EXPIRY_S: Final = 3600
 RECONNECT_MIN_S: Final = 1
+SESSION_TAKEN_OVER: Final = 142  # MQTT 5, reason code 0x8E
 RECONNECT_MAX_S: Final = 30
 
 
@@ -39,6 +40,7 @@ class PublisherCounters:
     refused: int = 0
     dropped_updates: int = 0
     connects: int = 0
+    takeovers: int = 0
 
 
 class Publisher:
@@ -231,7 +233,12 @@ class Publisher:
             was_connected, self._connected = self._connected, False
             self._changed.notify_all()
         # After a refusal paho reports a lost connection too; the refusal is the better word.
-        if was_connected and not self._stopping:
+        if not was_connected or self._stopping:
+            return
+        if reason.value == SESSION_TAKEN_OVER:
+            self.counters.takeovers += 1
+            self._failed(f"{reason}: another box has this site and box name; give it its own")
+        else:
             self._failed(f"connection lost: {reason}")
 
     def _on_publish(self, _c: Any, _d: Any, mid: int, reason: Any, _props: Any) -> None:

@@ -1,13 +1,10 @@
 """Writes the recording: every observation and decision, for replay and reports."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TextIO
 
+from deepstream.dispatcher import Decided
 from ropewatch.errors import SettingsError
-from ropewatch.incidents import IncidentEvent
-from ropewatch.monitor import FrameResult
-from ropewatch.observations import FrameObservation
 from ropewatch.recording import frame_line, incident_line
 
 
@@ -40,12 +37,10 @@ class Recorder:
             self._file.close()
             self._file = None
 
-    def frame(self, frame: FrameObservation, result: FrameResult) -> None:
-        """Write one frame."""
-        if self._file is not None:
-            self._file.write(frame_line(frame, result) + "\n")
-
-    def events(self, events: Sequence[IncidentEvent]) -> None:
-        """Write incident events."""
-        if self._file is not None:
-            self._file.writelines(incident_line(event) + "\n" for event in events)
+    def take(self, decided: Decided) -> None:
+        """Write a frame and its incident events, each a line."""
+        if self._file is None:
+            return
+        if decided.frame is not None:
+            self._file.write(frame_line(*decided.frame) + "\n")
+        self._file.writelines(incident_line(event) + "\n" for event in decided.events)

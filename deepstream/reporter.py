@@ -6,11 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from importlib import metadata
 from typing import Final, Protocol
 
+from deepstream.dispatcher import Decided
 from deepstream.health import CameraReason
 from ropewatch.decision import RopeState
 from ropewatch.incidents import IncidentEvent, Phase
-from ropewatch.monitor import FrameResult
-from ropewatch.observations import FrameObservation
 from ropewatch.wire import Message, Wire
 
 STATE_EVERY_S: Final = 1.0
@@ -60,43 +59,40 @@ class Reporter:
         self._told_reasons: tuple[str, ...] | None = None
         self._told_status_s = 0.0
 
-    def events(self, events: Sequence[IncidentEvent]) -> None:
-        """Publish incident events; an update may be dropped in need, a start or end never."""
-        for event in events:
-            self._sequence += 1
-            message = self._wire.incident(event, sequence=self._sequence, time_ns=self._unix_ns())
-            self._outlet.offer(message, droppable=event.phase is Phase.UPDATE)
-            open_here = self._open.setdefault(event.source_id, {})
-            if event.phase is Phase.START:
-                self.incidents += 1
-                open_here[event.incident_id] = None
-            elif event.phase is Phase.END:
-                open_here.pop(event.incident_id, None)
-        for source_id in dict.fromkeys(event.source_id for event in events):
-            _incidents, *counts = self._told_state.get(source_id, ((), 0, 0, 0))
-            self._camera_state(source_id, *counts)
+    def hello(self, source_ids: Sequence[str]) -> None:
+        """Say that nothing is open: what a killed run has left retained is not true any more."""
+        for source_id in source_ids:
+            self._camera_state(source_id, 0, 0, 0)
 
-    def frame(self, frame: FrameObservation, result: FrameResult) -> None:
-        """Publish the camera's state when its counts have changed, at most once a second."""
-        now_s = self._clock()
-        if now_s - self._told_state_s.get(frame.source_id, -STATE_EVERY_S) < STATE_EVERY_S:
-            return
-        counts = Counter(verdict.state for verdict in result.verdicts)
-        self._camera_state(
-            frame.source_id,
-            counts[RopeState.SAFE],
-            counts[RopeState.UNSAFE],
-            counts[RopeState.UNKNOWN],
-        )
+    def take(self, decided: Decided) -> None:
+        """Publish incident events, then the camera's state.
+
+        An update may be dropped in need, a start or end never. The state goes out with every
+        event, and otherwise when its counts have changed, at most once a second.
+        """
+        for event in decided.events:
+            self._incident(event)
+        source_id = decided.source_id
+        if decided.closed:
+            self._camera_state(source_id, 0, 0, 0)
+        elif decided.frame is not None:
+            waited_s = self._clock() - self._told_state_s.get(source_id, -STATE_EVERY_S)
+            if decided.events or waited_s >= STATE_EVERY_S:
+                _observation, result = decided.frame
+                counts = Counter(verdict.state for verdict in result.verdicts)
+                self._camera_state(
+                    source_id,
+                    counts[RopeState.SAFE],
+                    counts[RopeState.UNSAFE],
+                    counts[RopeState.UNKNOWN],
+                )
 
     def camera_status(self, source_id: str, reason: CameraReason | None) -> None:
-        """Say that a camera is watched, or why it is blind; a blind camera counts nobody."""
+        """Say that a camera is watched, or why it is blind."""
         blind = None if reason is None else reason.value
         self._outlet.offer(
             self._wire.camera_status(source_id, time_ns=self._unix_ns(), blind=blind)
         )
-        if reason is not None and source_id in self._told_state:
-            self._camera_state(source_id, 0, 0, 0)
 
     def box_status(self, reasons: Sequence[str], counters: Mapping[str, int]) -> None:
         """Say how the box is: at once when it changes, and every so often."""
@@ -116,13 +112,31 @@ class Reporter:
             )
         )
 
-    def goodbye(self) -> None:
-        """Say that the box stops in an orderly way."""
+    def goodbye(self, source_ids: Sequence[str], counters: Mapping[str, int]) -> None:
+        """Say that the box stops in an orderly way, and that no camera is watched."""
+        for source_id in source_ids:
+            self.camera_status(source_id, CameraReason.STOPPED)
         self._outlet.offer(
             self._wire.status(
-                "offline", time_ns=self._unix_ns(), backend=self._backend, reasons=("stopped",)
+                "offline",
+                time_ns=self._unix_ns(),
+                backend=self._backend,
+                reasons=("stopped",),
+                counters=counters,
+                versions=self._versions,
             )
         )
+
+    def _incident(self, event: IncidentEvent) -> None:
+        self._sequence += 1
+        message = self._wire.incident(event, sequence=self._sequence, time_ns=self._unix_ns())
+        self._outlet.offer(message, droppable=event.phase is Phase.UPDATE)
+        open_here = self._open.setdefault(event.source_id, {})
+        if event.phase is Phase.START:
+            self.incidents += 1
+            open_here[event.incident_id] = None
+        elif event.phase is Phase.END:
+            open_here.pop(event.incident_id, None)
 
     def _camera_state(self, source_id: str, safe: int, unsafe: int, unknown: int) -> None:
         open_incidents = tuple(self._open.get(source_id, ()))

@@ -36,10 +36,13 @@ def _look_at_file(path: Path, said: str) -> tuple[str, str]:
         return "no such file, want a video file", "correct sources.uri in the site file"
     if not path.is_file():
         return "not a file, want a video file", "correct sources.uri in the site file"
-    if path.stat().st_size == 0:
+    try:
+        with path.open("rb") as file:
+            head = file.read(SNIFF_BYTES)
+    except OSError as error:
+        return f"cannot be read: {error.strerror}, want a readable file", f"chmod a+r {path}"
+    if not head:
         return "the file is empty, want a video file", "copy it again"
-    with path.open("rb") as file:
-        head = file.read(SNIFF_BYTES)
     if b"\0" not in head:
         return (
             f"the file holds text, want H.264 or H.265 video ({said})",

@@ -1,7 +1,6 @@
 """Expand stage: the classifier sees more than the person's box."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -32,12 +31,8 @@ class ExpandStage:
     network_wh_px: tuple[int, int]
     limit_scale: bool = True
 
-    def __call__(self, buffer: Any) -> None:
-        """Expand the persons of every frame in the batch."""
-        for frame in self.door.frames(buffer):
-            self._expand(frame)
-
-    def _expand(self, frame: FrameMeta) -> None:
+    def __call__(self, frame: FrameMeta) -> None:
+        """Expand the persons of one frame."""
         persons = list(self.door.persons(frame))
         boxes = tuple(self.door.box(person) for person in persons)
         crops = self._crops(boxes)

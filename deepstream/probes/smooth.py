@@ -1,8 +1,9 @@
 """Smooth stage: metadata becomes observations, and the core decides."""
 
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Final, Protocol
 
 import numpy as np
@@ -11,8 +12,9 @@ from deepstream.meta import Colour, FrameMeta, MetaDoor
 from deepstream.probes.crops import ExpandedFrame, FramesInFlight
 from ropewatch.decision import RopeState
 from ropewatch.incidents import EndReason, IncidentEvent
+from ropewatch.labels import check_class_count
 from ropewatch.monitor import FrameResult, SourceMonitor, Verdict
-from ropewatch.observations import FrameObservation, PersonObservation
+from ropewatch.observations import BoxLtwh, FrameObservation, PersonObservation
 
 COLOURS: Final[Mapping[RopeState, Colour]] = {
     RopeState.SAFE: (0.10, 0.60, 0.20, 1.0),
@@ -27,8 +29,8 @@ class Sink(Protocol):
     def offer_frame(self, frame: FrameObservation, result: FrameResult) -> None:
         """Take one frame with its verdicts."""
 
-    def offer_events(self, source_id: str, events: Iterable[IncidentEvent]) -> None:
-        """Take incident events that come without a frame."""
+    def offer_closed(self, source_id: str, events: Iterable[IncidentEvent]) -> None:
+        """Take the last events of a source that was closed."""
 
 
 @dataclass(slots=True)
@@ -38,8 +40,13 @@ class SmoothStage:
     Attributes:
         source_ids: the site's names, in the order of the muxer's sink pads.
         monitors: one for each source, in the same order.
-        score_index: position of the site's score_label in the classifier's output.
+        labels_file: the classifier's labels.
+        labels: what it holds; as many as the network has outputs, or the run ends.
+        score_index: position of the site's score_label among them.
         draw: False without a picture branch; nobody would see it.
+        frames: judged frames of each source.
+        seen: persons in them.
+        judged: persons of whom the classifier gave a score.
     """
 
     door: MetaDoor
@@ -48,78 +55,112 @@ class SmoothStage:
     monitors: tuple[SourceMonitor, ...]
     sink: Sink
     frame_wh_px: tuple[int, int]
+    labels_file: Path
+    labels: tuple[str, ...]
     score_index: int
     draw: bool
     frames: list[int] = field(default_factory=list)
+    seen: list[int] = field(default_factory=list)
+    judged: list[int] = field(default_factory=list)
     frames_without_time: int = 0
     last_pts_ns: list[int] = field(default_factory=list)
+    _stopped: bool = False
     # Held for microseconds: a source may be closed from the bus thread.
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
-        self.frames = [0] * len(self.monitors)
-        self.last_pts_ns = [0] * len(self.monitors)
+        count = len(self.monitors)
+        self.frames, self.seen, self.judged = [0] * count, [0] * count, [0] * count
+        self.last_pts_ns = [0] * count
 
-    def __call__(self, buffer: Any) -> None:
-        """Judge the persons of every frame in the batch."""
-        for frame in self.door.frames(buffer):
-            self._judge(frame)
+    def stop(self) -> None:
+        """Judge nothing any more: what is ended from now on stays ended."""
+        with self._lock:
+            self._stopped = True
 
     def close(self, pad_index: int, reason: EndReason) -> None:
-        """End the open incidents of one source; safe from any thread."""
+        """End the open incidents of one source; safe from any thread.
+
+        A frame of that source that comes later may start a new incident.
+        """
         with self._lock:
             events = self.monitors[pad_index].close(reason, self.last_pts_ns[pad_index])
-        self.sink.offer_events(self.source_ids[pad_index], events)
+        self.sink.offer_closed(self.source_ids[pad_index], events)
 
-    def _judge(self, frame: FrameMeta) -> None:
+    def __call__(self, frame: FrameMeta) -> None:
+        """Judge the persons of one frame.
+
+        Raises:
+            ModelError: the network has another number of classes than the labels file.
+        """
         expanded = self.in_flight.pop(frame.key)
         if frame.pts_ns is None:
             # Without stream time there is no window to smooth over.
             self.frames_without_time += 1
             return
-        monitor = self.monitors[frame.pad_index]
         persons = list(self.door.persons(frame))
-        if expanded is not None and len(expanded.crops_ltwh_px) != len(persons):
-            # The restore stage has counted it; a crop of somebody else is not evidence.
-            expanded = None
-        observation = FrameObservation(
-            source_id=self.source_ids[frame.pad_index],
-            frame_num=frame.frame_num,
-            pts_ns=frame.pts_ns,
-            ntp_ns=frame.ntp_ns,
-            frame_wh_px=self.frame_wh_px,
-            detector_ran=frame.detector_ran if expanded is None else expanded.detector_ran,
-            persons=tuple(
-                self._observe(person, expanded, position)
-                for position, person in enumerate(persons)
-            ),
-        )
-        with self._lock:
-            result = monitor.update(observation)
-        self.frames[frame.pad_index] += 1
-        self.last_pts_ns[frame.pad_index] = frame.pts_ns
+        observation = self._observation(frame, frame.pts_ns, persons, expanded)
+        result = self._decide(frame.pad_index, observation)
+        if result is None:
+            return
         self.sink.offer_frame(observation, result)
         if self.draw:
             for person, verdict in zip(persons, result.verdicts, strict=True):
                 self.door.draw(person, text=_text(verdict), colour=COLOURS[verdict.state])
 
-    def _observe(
-        self, person: Any, expanded: ExpandedFrame | None, position: int
-    ) -> PersonObservation:
-        probabilities = self.door.probabilities(person)
-        score = None
-        if probabilities is not None:
-            value = float(probabilities[self.score_index])
-            # A score that is no number is no evidence; it must not pass as a safe one.
-            score = value if np.isfinite(value) else None
-        crop = expanded.crops_ltwh_px[position] if expanded and score is not None else None
+    def _observation(
+        self,
+        frame: FrameMeta,
+        pts_ns: int,
+        persons: list[Any],
+        expanded: ExpandedFrame | None,
+    ) -> FrameObservation:
+        # A person whose crop is not known is not judged: a score of the bare box, or of
+        # somebody else's, must neither alarm nor clear. The other stages have counted it.
+        crops: Sequence[BoxLtwh | None] = [None] * len(persons)
+        if expanded is not None and len(expanded.crops_ltwh_px) == len(persons):
+            crops = expanded.crops_ltwh_px
+        return FrameObservation(
+            source_id=self.source_ids[frame.pad_index],
+            frame_num=frame.frame_num,
+            pts_ns=pts_ns,
+            ntp_ns=frame.ntp_ns,
+            frame_wh_px=self.frame_wh_px,
+            detector_ran=frame.detector_ran if expanded is None else expanded.detector_ran,
+            persons=tuple(
+                self._observe(person, crop) for person, crop in zip(persons, crops, strict=True)
+            ),
+        )
+
+    def _decide(self, pad_index: int, observation: FrameObservation) -> FrameResult | None:
+        with self._lock:
+            if self._stopped:
+                return None
+            result = self.monitors[pad_index].update(observation)
+            self.last_pts_ns[pad_index] = observation.pts_ns
+        self.seen[pad_index] += len(observation.persons)
+        self.judged[pad_index] += sum(one.score is not None for one in observation.persons)
+        self.frames[pad_index] += 1
+        return result
+
+    def _observe(self, person: Any, crop: BoxLtwh | None) -> PersonObservation:
+        score = None if crop is None else self._score(person)
         return PersonObservation(
             object_id=self.door.object_id(person),
             box_ltwh_px=self.door.box(person),
             confidence=self.door.confidence(person),
             score=score,
-            crop_ltwh_px=crop,
+            crop_ltwh_px=None if score is None else crop,
         )
+
+    def _score(self, person: Any) -> float | None:
+        probabilities = self.door.probabilities(person)
+        if probabilities is None:
+            return None
+        check_class_count(self.labels_file, self.labels, len(probabilities))
+        value = float(probabilities[self.score_index])
+        # A score that is no number is no evidence; it must not pass as a safe one.
+        return value if np.isfinite(value) else None
 
 
 def _text(verdict: Verdict) -> str:

@@ -1,10 +1,9 @@
 import threading
-from collections.abc import Sequence
 
 from deepstream import dispatcher as module
-from deepstream.dispatcher import Dispatcher
-from ropewatch.incidents import EndReason, IncidentEvent
-from ropewatch.monitor import FrameResult, SourceMonitor
+from deepstream.dispatcher import Decided, Dispatcher
+from ropewatch.incidents import EndReason
+from ropewatch.monitor import SourceMonitor
 from ropewatch.observations import FrameObservation, PersonObservation
 from tests.sites import site
 
@@ -15,23 +14,20 @@ class Remembering:
     def __init__(self) -> None:
         self.frames: list[int] = []
         self.phases: list[str] = []
+        self.closed = 0
         self.open = threading.Event()
         self.open.set()
 
-    def frame(self, frame: FrameObservation, result: FrameResult) -> None:
+    def take(self, decided: Decided) -> None:
         self.open.wait()
-        self.frames.append(frame.frame_num)
-
-    def events(self, events: Sequence[IncidentEvent]) -> None:
-        self.open.wait()
-        self.phases += [event.phase.value for event in events]
+        if decided.frame is not None:
+            self.frames.append(decided.frame[0].frame_num)
+        self.phases += [event.phase.value for event in decided.events]
+        self.closed += decided.closed
 
 
 class Failing(Remembering):
-    def frame(self, frame: FrameObservation, result: FrameResult) -> None:
-        raise OSError("disk full")
-
-    def events(self, events: Sequence[IncidentEvent]) -> None:
+    def take(self, decided: Decided) -> None:
         raise OSError("disk full")
 
 
@@ -55,12 +51,13 @@ def test_dispatcher_hands_over_in_order_and_finishes_before_it_stops() -> None:
     for number in range(50):
         observed = frame(number, 0.9 if number == 3 else None)
         worker.offer_frame(observed, source.update(observed))
-    worker.offer_events("a", source.close(EndReason.STREAM_ENDED, 5_000_000_000))
+    worker.offer_closed("a", source.close(EndReason.STREAM_ENDED, 5_000_000_000))
     worker.stop()
 
     assert handler.frames == list(range(50))
     assert handler.phases[0] == "start"
     assert handler.phases[-1] == "end"
+    assert handler.closed == 1
 
 
 def test_dispatcher_drops_frames_beyond_its_bound_but_never_events() -> None:

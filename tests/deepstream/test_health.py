@@ -1,6 +1,6 @@
 import functools
 
-from deepstream.health import CameraHealth, CameraReason, Health
+from deepstream.health import CameraHealth, CameraReason, Counts, Health
 
 
 class Clock:
@@ -17,7 +17,7 @@ def health(clock: Clock, frames: list[int], **counters: int) -> Health:
             CameraHealth("a", started_s=clock.now_s),
             CameraHealth("b", started_s=clock.now_s),
         ),
-        frames=lambda: frames,
+        counts=lambda: [Counts(frames=count) for count in frames],
         blind_after_s=5.0,
         clock=clock,
         counters={name: functools.partial(int, value) for name, value in counters.items()},
@@ -31,7 +31,7 @@ def test_health_reports_a_camera_once_when_it_begins_to_watch() -> None:
 
     frames[0] = 3
 
-    assert [(c.source_id, reason) for c, reason in watched.look()] == [("a", None)]
+    assert watched.look() == [(0, None)]
     assert watched.look() == []
 
 
@@ -44,7 +44,7 @@ def test_health_says_lost_after_the_time_without_a_frame() -> None:
 
     changed = watched.look()
 
-    assert [(c.source_id, reason) for c, reason in changed] == [("a", CameraReason.LOST)]
+    assert changed == [(0, CameraReason.LOST)]
     assert watched.reasons() == ["camera a lost"]
 
 
@@ -64,3 +64,54 @@ def test_health_names_every_counter_that_is_not_zero() -> None:
     watched.look()
 
     assert watched.reasons() == ["dropped_frames 2"]
+
+
+def test_an_ended_camera_that_shows_frames_again_has_not_ended() -> None:
+    clock, frames = Clock(), [3, 3]
+    watched = health(clock, frames)
+    watched.look()
+    watched.cameras[0].ended = True
+    frames[0] = 4
+    watched.look()
+    clock.now_s += 5.0
+
+    assert (0, CameraReason.LOST) in watched.look()
+
+
+def test_the_end_of_a_live_stream_is_a_loss() -> None:
+    clock = Clock()
+    watched = health(clock, [3, 3])
+    watched.cameras[0].live = True
+    watched.look()
+    watched.cameras[0].ended = True
+    clock.now_s += 5.0
+
+    assert (0, CameraReason.LOST) in watched.look()
+
+
+def test_health_is_degraded_while_cameras_start() -> None:
+    watched = health(Clock(), [0, 1])
+    watched.look()
+
+    assert watched.reasons() == ["camera a starting"]
+
+
+def test_people_who_are_seen_and_never_judged_are_said() -> None:
+    clock, counts = Clock(), [Counts(frames=1, seen=0, judged=0)]
+    watched = Health(
+        cameras=(CameraHealth("a", started_s=clock.now_s),),
+        counts=lambda: counts,
+        blind_after_s=5.0,
+        clock=clock,
+    )
+    watched.look()
+    for number in range(1, 8):
+        counts[0] = Counts(frames=1 + number, seen=number, judged=0)
+        watched.look()
+        clock.now_s += 1.0
+    assert watched.reasons() == ["camera a: people are not judged"]
+
+    counts[0] = Counts(frames=10, seen=10, judged=1)
+    watched.look()
+
+    assert watched.reasons() == []

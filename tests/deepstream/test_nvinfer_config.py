@@ -43,7 +43,9 @@ def test_yaml_is_read_by_its_suffix(tmp_path: Path) -> None:
 
 
 def test_a_good_classifier_config_passes(tmp_path: Path) -> None:
-    check_classifier(read_properties(written(tmp_path, CLASSIFIER)), sgie_id=2, pgie_id=1)
+    check_classifier(
+        read_properties(written(tmp_path, CLASSIFIER)), sgie_id=2, pgie_id=1, person_class_id=0
+    )
 
 
 @pytest.mark.parametrize(
@@ -55,6 +57,9 @@ def test_a_good_classifier_config_passes(tmp_path: Path) -> None:
         ("secondary-reinfer-interval", "30", "somebody who unclips later"),
         ("operate-on-gie-id", "7", "operate-on-gie-id: 7, want 1"),
         ("gie-unique-id", "two", "'two', want an integer"),
+        ("operate-on-class-ids", "5;6", r"\[5, 6\], want 0 among them: nobody would be judged"),
+        ("operate-on-class-ids", "a;b", "want integers between semicolons"),
+        ("disable-output-host-copy", "1", "reads the scores on the host"),
     ],
 )
 def test_what_would_blind_the_decision_is_refused(
@@ -63,7 +68,7 @@ def test_what_would_blind_the_decision_is_refused(
     config = read_properties(written(tmp_path, {**CLASSIFIER, key: value}))
 
     with pytest.raises(ModelError, match=said):
-        check_classifier(config, sgie_id=2, pgie_id=1)
+        check_classifier(config, sgie_id=2, pgie_id=1, person_class_id=0)
 
 
 def test_the_latched_default_of_nvinfer_is_refused(tmp_path: Path) -> None:
@@ -71,14 +76,22 @@ def test_the_latched_default_of_nvinfer_is_refused(tmp_path: Path) -> None:
     config = read_properties(written(tmp_path, values))
 
     with pytest.raises(ModelError, match="set secondary-reinfer-interval=0"):
-        check_classifier(config, sgie_id=2, pgie_id=1)
+        check_classifier(config, sgie_id=2, pgie_id=1, person_class_id=0)
 
 
 def test_a_classifier_in_the_detectors_place_is_refused(tmp_path: Path) -> None:
     config = read_properties(written(tmp_path, CLASSIFIER))
 
     with pytest.raises(ModelError, match="process-mode: 2, want 1"):
-        check_detector(config, pgie_id=1)
+        check_detector(config, pgie_id=1, person_class_id=0)
+
+
+def test_a_detector_that_hides_persons_is_refused(tmp_path: Path) -> None:
+    values = {"gie-unique-id": "1", "filter-out-class-ids": "0;2"}
+    config = read_properties(written(tmp_path, values))
+
+    with pytest.raises(ModelError, match="nobody would be seen"):
+        check_detector(config, pgie_id=1, person_class_id=0)
 
 
 def test_a_missing_config_names_the_key_in_the_site_file(tmp_path: Path) -> None:

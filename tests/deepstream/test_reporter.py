@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from deepstream.health import CameraReason
+from deepstream.dispatcher import Decided
 from deepstream.reporter import Reporter
 from ropewatch.incidents import EndReason
 from ropewatch.monitor import SourceMonitor
@@ -49,10 +49,12 @@ class Bench:
         pts_ns = number * 100_000_000
         frame = FrameObservation("cam", number, pts_ns, None, (640, 360), True, (person,))
         result = self.monitor.update(frame)
-        if result.events:
-            self.reporter.events(result.events)
-        self.reporter.frame(frame, result)
+        self.reporter.take(Decided("cam", (frame, result), result.events))
         self.now_s += 0.1
+
+    def close(self) -> None:
+        events = self.monitor.close(EndReason.SHUTDOWN, 3_000_000_000)
+        self.reporter.take(Decided("cam", None, events, closed=True))
 
 
 @pytest.fixture
@@ -63,7 +65,7 @@ def bench() -> Bench:
 def test_reporter_numbers_its_incident_messages(bench: Bench) -> None:
     for number in range(25):
         bench.see(number, 0.9)
-    bench.reporter.events(bench.monitor.close(EndReason.SHUTDOWN, 3_000_000_000))
+    bench.close()
 
     data = [message["data"] for message in bench.outlet.of("/incident")]
     assert [row["sequence"] for row in data] == list(range(1, len(data) + 1))
@@ -74,7 +76,7 @@ def test_reporter_numbers_its_incident_messages(bench: Bench) -> None:
 def test_reporter_lets_only_updates_be_dropped(bench: Bench) -> None:
     for number in range(25):
         bench.see(number, 0.9)
-    bench.reporter.events(bench.monitor.close(EndReason.SHUTDOWN, 3_000_000_000))
+    bench.close()
 
     droppable = [
         drop
@@ -105,15 +107,29 @@ def test_reporter_does_not_repeat_a_state_that_has_not_changed(bench: Bench) -> 
     assert len(bench.outlet.of("/camera/cam/state")) == 1
 
 
-def test_a_blind_camera_counts_nobody(bench: Bench) -> None:
-    bench.see(0, 0.9)
+def test_the_retained_counts_are_those_of_the_incident_s_own_frame(bench: Bench) -> None:
+    bench.see(0, 0.1)
+    bench.see(1, 0.9)
 
-    bench.reporter.camera_status("cam", CameraReason.LOST)
-
-    assert bench.outlet.of("/camera/cam/status")[-1]["reason"] == "lost"
     last = bench.outlet.of("/camera/cam/state")[-1]
     assert last["open_incidents"] == ["id-0"]
+    assert last["counts"] == {"safe": 0, "unsafe": 1, "unknown": 0}
+
+
+def test_a_closed_camera_counts_nobody(bench: Bench) -> None:
+    bench.see(0, 0.9)
+
+    bench.close()
+
+    last = bench.outlet.of("/camera/cam/state")[-1]
+    assert last["open_incidents"] == []
     assert last["counts"] == {"safe": 0, "unsafe": 0, "unknown": 0}
+
+
+def test_hello_clears_what_a_killed_run_has_left_open(bench: Bench) -> None:
+    bench.reporter.hello(["cam"])
+
+    assert bench.outlet.of("/camera/cam/state")[0]["open_incidents"] == []
 
 
 def test_status_is_sent_on_change_and_every_so_often(bench: Bench) -> None:
@@ -126,8 +142,10 @@ def test_status_is_sent_on_change_and_every_so_often(bench: Bench) -> None:
     assert statuses == ["online", "degraded", "degraded"]
 
 
-def test_goodbye_is_offline(bench: Bench) -> None:
-    bench.reporter.goodbye()
+def test_goodbye_is_offline_and_no_camera_is_watched(bench: Bench) -> None:
+    bench.reporter.goodbye(["cam"], {"failed_frames": 2})
 
     assert bench.outlet.of("b/status")[0]["status"] == "offline"
-    assert bench.outlet.messages[0].retain
+    assert bench.outlet.of("b/status")[0]["counters"] == {"failed_frames": 2}
+    assert bench.outlet.of("/camera/cam/status")[0]["reason"] == "stopped"
+    assert all(message.retain for message in bench.outlet.messages)

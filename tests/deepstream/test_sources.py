@@ -47,3 +47,18 @@ def test_a_stream_that_is_not_reached_never_shows_its_password(said: str) -> Non
 
     assert "secret" not in text
     assert "want a reachable RTSP stream" in text
+
+
+def test_a_file_that_may_not_be_read_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a.mp4").write_bytes(b"x")
+
+    def refuse(*_args: object, **_keywords: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    # Root may read everything, so the operating system cannot be asked to refuse.
+    monkeypatch.setattr(Path, "open", refuse)
+
+    text = explain_failure(camera(str(tmp_path / "a.mp4")), "no access")
+    assert "cannot be read: Permission denied, want a readable file; chmod a+r" in text

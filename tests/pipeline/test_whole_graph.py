@@ -218,6 +218,8 @@ def test_the_annotated_video_has_a_picture_for_every_batch(
         ("sgie.txt", ("secondary-reinfer-interval=0", ""), "secondary-reinfer-interval"),
         ("rope_labels.txt", ("roped;unroped", "roped\nunroped"), "rope_labels.txt"),
         ("rope_labels.txt", ("unroped", "bare"), "score_label"),
+        ("rope_labels.txt", ("roped;unroped", "a;b;unroped"), "3 labels, want 2"),
+        ("rope_labels.txt", ("roped;unroped", "unroped;a;b"), "3 labels, want 2"),
     ],
 )
 def test_a_wrong_file_gives_one_clear_message_and_an_exit_code(
@@ -239,6 +241,41 @@ def test_a_wrong_file_gives_one_clear_message_and_an_exit_code(
     assert said in ran.output
     assert file in ran.output
     assert "Traceback" not in ran.output
+
+
+def test_a_camera_that_has_ended_leaves_no_incident_open_while_others_go_on(
+    models: Path, clip: Path, broker: PrivateBroker, tmp_path: Path
+) -> None:
+    short = make_clip(tmp_path / "short.mp4", [("white", 30)])
+    site = tiny_site(models, {"short": str(short), "endless": str(clip)}, mqtt=mqtt(broker))
+    sources = (site.sources[0], site.sources[1].model_copy(update={"loop": True}))
+    filters = ("ropewatch/v1/+/+/camera/short/incident",)
+
+    with Subscriber(broker.host, broker.port, filters) as inbox:
+        process = start(site.model_copy(update={"sources": sources}), tmp_path)
+        first, second = (json.loads(next(inbox.messages(30.0)).payload) for _ in range(2))
+        process.send_signal(signal.SIGTERM)
+        finish(process, tmp_path)
+
+    assert first["data"]["phase"] == "start"
+    assert second["data"]["phase"] == "end"
+    assert second["data"]["end_reason"] == "stream_ended"
+
+
+def test_a_broker_that_refuses_every_message_shows_in_the_exit_code(
+    models: Path, clip: Path, tmp_path: Path
+) -> None:
+    access = tmp_path / "acl"
+    access.write_text("topic read #\n")
+    access.chmod(0o644)
+    for folder in (tmp_path, *tmp_path.parents[:2]):
+        folder.chmod(0o755)
+
+    with PrivateBroker(extra_config=f"acl_file {access}") as broker:
+        ran = run(tiny_site(models, {"cam": str(clip)}, mqtt=mqtt(broker)), tmp_path)
+
+    assert ran.code == 3, ran.output
+    assert "refused_messages=" in ran.output
 
 
 def test_an_rtsp_host_that_is_not_there_leaves_the_others_watching(
