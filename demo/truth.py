@@ -145,9 +145,11 @@ def expected_incidents(
 ) -> tuple[ExpectedIncident, ...]:
     """Incidents in order of their start.
 
-    An incident opens when somebody has been seen without a rope for `open_after_s`. It ends
-    `rope_seen` once he has been seen with one for `close_after_s` on end, `person_gone` when
-    nothing of him is in the picture for `gone_after_s`, and `stream_ended` with the clip.
+    An incident opens when somebody has been seen without a rope for `open_after_s`; of a time
+    in which he cannot be judged, `max_evidence_age_s` counts for that at most. It ends
+    `rope_seen` once he has been seen with one for `close_after_s` on end, without such a time;
+    `person_gone` when nothing of him is in the picture for `gone_after_s`; and `stream_ended`
+    with the clip.
     """
     found: list[ExpectedIncident] = []
     for person in truth.persons():
@@ -180,9 +182,10 @@ def _of_one(
                 gone_s = last_s + decision.gone_after_s
                 found.append(ExpectedIncident(person, started_s, gone_s, "person_gone"))
             started_s, bare_s, held_s, last_roped = None, 0.0, 0.0, None
-        covered_s = step_s if step_s <= decision.max_evidence_age_s + EPSILON_S else 0.0
+        covered_s = min(step_s, decision.max_evidence_age_s)
+        known = step_s <= decision.max_evidence_age_s + EPSILON_S
         if one.roped:
-            held_s = held_s + covered_s if last_roped and covered_s else 0.0
+            held_s = held_s + covered_s if last_roped and known else 0.0
             bare_s = 0.0
         else:
             bare_s = bare_s + covered_s if last_roped is False else 0.0

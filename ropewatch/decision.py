@@ -2,11 +2,12 @@
 
 Doubt never delays an alarm and never helps to end one:
 
-- Two fresh scores at most `max_evidence_age_s` apart cover the time between them.
-  A longer gap is unknown and covers nothing.
-- Time on the alert side is added up until a fresh score is off that side;
-  an unknown stretch is left out of the sum, and the sum goes on after it.
-- Time on the release side starts over after an unknown stretch.
+- Two scores at most `max_evidence_age_s` apart cover the time between them.
+  A longer gap is an unknown stretch from that age on.
+- Time on the alert side is added up until a score is off that side. Of a longer gap between
+  two alert-side scores, `max_evidence_age_s` counts: the first stood for that long. So an
+  overloaded box, whose scores are always too far apart, opens incidents late instead of never.
+- Time on the release side starts over after an unknown stretch, which never counts for it.
 - A score between release and threshold is on neither side: both sums start over, and the
   person keeps the state it had.
 """
@@ -95,10 +96,11 @@ class PersonDecision:
         """Weigh one fresh score; `now_ns` never decreases."""
         rule = self.rule
         known = self.is_fresh(now_ns)
-        gap_ns = now_ns - self.evidence_ns if known and self.evidence_ns is not None else 0
+        gap_ns = 0 if self.evidence_ns is None else now_ns - self.evidence_ns
         alert_for_ns = release_for_ns = None
         if rule.alerts(smoothed):
-            alert_for_ns = 0 if self._alert_for_ns is None else self._alert_for_ns + gap_ns
+            stood_ns = min(gap_ns, rule.max_evidence_age_ns)
+            alert_for_ns = 0 if self._alert_for_ns is None else self._alert_for_ns + stood_ns
         if rule.releases(smoothed):
             held = known and self._release_for_ns is not None
             release_for_ns = (self._release_for_ns or 0) + gap_ns if held else 0

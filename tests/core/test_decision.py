@@ -44,11 +44,38 @@ def test_incident_closes_exactly_when_close_after_is_reached() -> None:
     assert decision.state(3 * S) is RopeState.SAFE
 
 
-def test_alert_side_time_is_kept_over_an_unknown_stretch_which_itself_counts_nothing() -> None:
-    # 0.3 s before the stretch of 5 s, 0.2 s after it.
-    opened = _take(_decision(), (0, 0.9), (0.3, 0.9), (5.3, 0.9), (5.4, 0.9), (5.5, 0.9))
+def test_alert_side_time_is_kept_over_a_gap_of_which_the_evidence_age_counts() -> None:
+    # 0.3 s before the gap of 5 s, 1 s of the gap, 0.2 s after it.
+    opened = _take(
+        _decision(open_after_s=1.5), (0, 0.9), (0.3, 0.9), (5.3, 0.9), (5.4, 0.9), (5.5, 0.9)
+    )
 
     assert opened == [False, False, False, False, True]
+
+
+@pytest.mark.parametrize("gap_s", [1.0, 1.04, 2.0, 60.0])
+@pytest.mark.parametrize("smoothed", [0.5, 0.99])
+def test_slow_alert_side_scores_open_an_incident_once_they_stood_for_open_after(
+    gap_s: float, smoothed: float
+) -> None:
+    decision = _decision(open_after_s=2)
+
+    opened = _take(decision, *((gap_s * n, smoothed) for n in range(4)))
+
+    assert opened == [False, False, True, True]
+    assert decision.state(round(3 * gap_s * S)) is RopeState.UNSAFE
+
+
+def test_slow_release_side_scores_never_end_an_incident() -> None:
+    decision = _decision(open_after_s=0)
+
+    assert all(_take(decision, (0, 0.9), *((1.04 * n, 0.1) for n in range(1, 600))))
+
+
+def test_slow_score_off_the_alert_side_starts_the_sum_over() -> None:
+    opened = _take(_decision(open_after_s=2), (0, 0.9), (2, 0.9), (4, 0.1), (6, 0.9), (8, 0.9))
+
+    assert not any(opened)
 
 
 def test_release_side_time_starts_over_after_an_unknown_stretch() -> None:
@@ -69,8 +96,10 @@ def test_release_side_time_starts_over_after_an_unknown_stretch() -> None:
     assert opened == [True] * 7 + [False]
 
 
-def test_spikes_that_unknown_time_separates_never_add_up() -> None:
-    assert not any(_take(_decision(), *((10.0 * n, 1.0) for n in range(50))))
+def test_spikes_that_a_score_off_the_alert_side_separates_never_add_up() -> None:
+    scores = ((10.0 * n, 1.0 if n % 2 else 0.0) for n in range(50))
+
+    assert not any(_take(_decision(), *scores))
 
 
 def test_score_between_release_and_threshold_keeps_the_state_and_feeds_neither_side() -> None:

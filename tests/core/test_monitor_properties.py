@@ -122,10 +122,10 @@ def test_without_delays_and_hysteresis_the_decision_is_the_per_frame_alert(
 def test_incident_opens_after_sustained_evidence_and_only_then(
     steps: list[tuple[float, float | None]], open_after_s: float
 ) -> None:
-    """Sustained: fresh alert-side scores, at most the evidence age (1 s) apart."""
+    """Alert-side scores, each standing until the next or for the evidence age (1 s)."""
     monitor = _monitor(open_after_s=open_after_s, close_after_s=0, smoothing={})
 
-    ts_s = stretch_s = summed_s = 0.0
+    ts_s = summed_s = 0.0
     last_s: float | None = None
     for step_s, score in steps:
         ts_s += step_s
@@ -136,14 +136,67 @@ def test_incident_opens_after_sustained_evidence_and_only_then(
             continue
         assert verdict.smoothed is not None
         if verdict.smoothed < 0.5:
-            last_s, stretch_s, summed_s = None, 0.0, 0.0
+            last_s, summed_s = None, 0.0
             assert verdict.incident_id is None
             continue
-        gap_s = 0.0 if last_s is None else ts_s - last_s
-        stretch_s = stretch_s + gap_s if gap_s < 1 - 1e-6 else 0.0
-        summed_s += gap_s if gap_s < 1 + 1e-6 else 0.0
+        summed_s += 0.0 if last_s is None else min(ts_s - last_s, 1.0)
         last_s = ts_s
-        if stretch_s >= open_after_s + 1e-6:
+        if summed_s >= open_after_s + 1e-6:
             assert verdict.incident_id is not None
         if summed_s < open_after_s - 1e-6:
             assert verdict.incident_id is None
+
+
+@given(
+    gaps_s=st.lists(st.sampled_from([0.04, 0.5, 1.0, 1.04, 2.0, 600.0]), min_size=60),
+    open_after_s=st.sampled_from([0.0, 0.5, 2.0]),
+    max_evidence_age_s=st.sampled_from([0.04, 1.0]),
+)
+@settings(deadline=None, max_examples=300)
+def test_alert_side_scores_at_any_spacing_open_an_incident_after_finitely_many(
+    gaps_s: list[float], open_after_s: float, max_evidence_age_s: float
+) -> None:
+    """Each gap counts 0.04 s at least, so 2 s take 50 gaps at most."""
+    monitor = _monitor(
+        open_after_s=open_after_s,
+        max_evidence_age_s=max_evidence_age_s,
+        gone_after_s=600,
+        smoothing={},
+    )
+
+    ts_s = 0.0
+    frames = [frame(ts_s, [seen(0.99)])]
+    for gap_s in gaps_s:
+        ts_s += gap_s
+        frames.append(frame(ts_s, [seen(0.99)]))
+    events = _run(monitor, *frames)
+
+    assert [e.phase for e in events][:1] == [Phase.START]
+    assert [e.phase for e in events].count(Phase.START) == 1
+
+
+@given(steps=steps, close_after_s=st.sampled_from([0.1, 0.5, 2.0]))
+@settings(deadline=None, max_examples=300)
+def test_incident_ends_only_after_release_side_scores_without_unknown_between(
+    steps: list[tuple[float, float | None]], close_after_s: float
+) -> None:
+    monitor = _monitor(open_after_s=0, close_after_s=close_after_s, smoothing={})
+
+    ts_s = stretch_s = 0.0
+    last_s: float | None = None
+    for step_s, score in steps:
+        ts_s += step_s
+        result = monitor.update(frame(ts_s, [seen(score)]))
+        (verdict,) = result.verdicts
+        ends = [e for e in result.events if e.phase is Phase.END]
+        if score is None:
+            assert not ends
+            continue
+        assert verdict.smoothed is not None
+        gap_s = 0.0 if last_s is None else ts_s - last_s
+        stretch_s = stretch_s + gap_s if gap_s < 1 + 1e-6 else 0.0
+        last_s = ts_s if verdict.smoothed < 0.5 else None
+        if verdict.smoothed >= 0.5:
+            stretch_s = 0.0
+        if ends:
+            assert stretch_s >= close_after_s - 1e-6

@@ -59,8 +59,10 @@ def clip(*people: str) -> ClipTruth:
         pytest.param("uuuuuu..", [(0.5, 4.0, "stream_ended")], id="leaves-just-before-the-end"),
         # 1 s without evidence is young enough to cover the time: open at 1 s.
         pytest.param("uhuuuuuu", [(1.0, 4.0, "stream_ended")], id="hidden-for-a-moment"),
-        # 1.5 s without evidence covers nothing: bare time starts to count at 1.5 s.
-        pytest.param("uhhuuuuu", [(2.0, 4.0, "stream_ended")], id="hidden-too-long-to-count"),
+        # Of 1.5 s without evidence, 1 s counts as bare.
+        pytest.param("uhhuuuuu", [(1.5, 4.0, "stream_ended")], id="hidden-between-bare-moments"),
+        # Roped from 1 s; the 1.5 s without evidence up to 2.5 s do not count, 1 s after them does.
+        pytest.param("uurhhrrr", [(0.5, 3.5, "rope_seen")], id="hidden-between-roped-moments"),
         pytest.param(
             "uurrrruu",
             [(0.5, 2.0, "rope_seen"), (3.5, 4.0, "stream_ended")],
@@ -75,6 +77,15 @@ def test_expected_incidents_of_one_person(
     found = expected_incidents(clip(frames), DECISION)
 
     assert found == tuple(ExpectedIncident("p1", *one) for one in expected)
+
+
+def test_of_a_long_time_out_of_sight_only_the_evidence_age_counts_as_bare() -> None:
+    # 1.5 s without evidence counts 1 s, so 1.5 s of bare time are full at 2 s, not at 1.5 s.
+    decision = DECISION.model_copy(update={"open_after_s": 1.5})
+
+    (incident,) = expected_incidents(clip("uhhuuuuu"), decision)
+
+    assert incident.start_s == 2.0
 
 
 def test_expected_incidents_come_in_order_of_start() -> None:
