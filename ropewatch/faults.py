@@ -31,12 +31,28 @@ def describe(fault: ErrorDetails, model: type[BaseModel]) -> str:
         return f"{where}: missing, want a value{hint}"
     if fault["type"] == "value_error":
         return f"{where}: {message}" if where else message
-    want = re.sub(r"^\w+ should (be |have )?", "", message)
-    return f"{where}: {_shown(fault['input'])}, want {want}"
+    return f"{where}: {_shown(fault['input'])}, want {_wanted(fault, keys, model)}"
+
+
+def _wanted(fault: ErrorDetails, keys: list[str], model: type[BaseModel]) -> str:
+    """Say what a site file may hold there, in YAML's words instead of Python's."""
+    kind = fault["type"]
+    if kind == "path_type":
+        return "a path"
+    if kind == "tuple_type":
+        return "a list"
+    if kind in {"model_type", "model_attributes_type"}:
+        section = section_at(keys, model) or model
+        has_defaults = not any(f.is_required() for f in section.model_fields.values())
+        return "keys and values" + (" ({} for the defaults)" if has_defaults else "")
+    return re.sub(r"^\w+ should (be |have )?", "", fault["msg"])
 
 
 def _shown(value: Any) -> str:
-    text = repr(value)
+    # As YAML has them, not as Python does.
+    if value is None:
+        return "nothing"
+    text = str(value).lower() if isinstance(value, bool) else repr(value)
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 

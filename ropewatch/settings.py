@@ -8,10 +8,18 @@ from enum import Enum
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from typing_extensions import Self
 
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")]
+NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"
+Name = Annotated[str, Field(pattern=NAME_PATTERN)]
 
 
 class AlertWhen(str, Enum):
@@ -25,6 +33,17 @@ class Section(BaseModel):
     """Base of every section: read-only, and a misspelt key is an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _number_is_no_boolean(cls, value: object, info: ValidationInfo) -> object:
+        # YAML reads a careless `yes` as true, and pydantic would take true for 1.
+        annotation = cls.model_fields[str(info.field_name)].annotation
+        kinds = getattr(annotation, "__args__", (annotation,))
+        if isinstance(value, bool) and (int in kinds or float in kinds):
+            shown = str(value).lower()
+            raise ValueError(f"{shown}, want a number; YAML reads yes, no, on and off as booleans")
+        return value
 
 
 class SourceSettings(Section):
@@ -218,6 +237,18 @@ class MqttSettings(Section):
         "false: watching goes on and messages wait.",
     )
 
+    @model_validator(mode="after")
+    def _password_is_used(self) -> Self:
+        given = [key for key in ("password_env", "password_file") if getattr(self, key)]
+        if len(given) > 1:
+            raise ValueError("password_env and password_file are both set, want one; remove one")
+        if given and self.username is None:
+            raise ValueError(
+                f"{given[0]} is set without username, want both: the broker would never see "
+                "the password; set username"
+            )
+        return self
+
 
 class HealthSettings(Section):
     """When the box says that it does not see."""
@@ -280,6 +311,26 @@ class SiteSettings(Section):
         twice = sorted({name for name in ids if ids.count(name) > 1})
         if twice:
             raise ValueError(f"sources: id {twice[0]} is used twice; give each camera its own")
+        return self
+
+    @model_validator(mode="after")
+    def _evidence_outlives_a_frame(self) -> Self:
+        frame_s, age_s = 1 / self.muxer.fps, self.decision.max_evidence_age_s
+        if frame_s > age_s:
+            raise ValueError(
+                f"decision.max_evidence_age_s: {age_s:g}, want at least {frame_s:g}, which is "
+                f"1 / muxer.fps: every verdict would be unknown before the next frame; "
+                f"raise it, or correct muxer.fps"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _threshold_can_alert(self) -> Self:
+        if self.classifier.alert_when is AlertWhen.BELOW and self.decision.threshold == 0:
+            raise ValueError(
+                "decision.threshold: 0, want above 0 with alert_when below: no score is below 0, "
+                "so nothing would ever alert; take the model's operating point"
+            )
         return self
 
     @model_validator(mode="after")

@@ -200,6 +200,47 @@ def test_override_that_does_not_fit_is_named(tmp_path: Path, override: str, mess
             r"mqtt.tls: cert_file and key_file, want both or neither",
         ),
         (
+            "decision.threshold",
+            True,
+            r"decision.threshold: true, want a number; YAML reads yes, no, on and off as booleans",
+        ),
+        ("mqtt.port", True, r"mqtt.port: true, want a number"),
+        ("smoothing.window_s", False, r"smoothing.window_s: false, want a number"),
+        ("decision.release_below", True, r"decision.release_below: true, want a number"),
+        ("sources.0.latency_ms", True, r"sources.0.latency_ms: true, want a number"),
+        (
+            "mqtt.password_env",
+            "PW",
+            r"mqtt: password_env is set without username, want both: .*; set username",
+        ),
+        ("mqtt.password_file", "pw", r"mqtt: password_file is set without username"),
+        (
+            "mqtt",
+            {"host": "h", "username": "u", "password_env": "PW", "password_file": "pw"},
+            r"mqtt: password_env and password_file are both set, want one; remove one",
+        ),
+        (
+            "decision.max_evidence_age_s",
+            0.03,
+            r"yaml: decision.max_evidence_age_s: 0.03, want at least 0.04, which is 1 / muxer.fps",
+        ),
+        (
+            "muxer.fps",
+            0.5,
+            r"yaml: decision.max_evidence_age_s: 1, want at least 2, .*; raise it, or correct mux",
+        ),
+        ("recording", 3, r"recording: 3, want a path$"),
+        ("detector.config_file", ["a"], r"detector.config_file: \['a'\], want a path$"),
+        ("sources", "rtsp://h/1", r"sources: 'rtsp://h/1', want a list$"),
+        (
+            "mqtt.tls",
+            True,
+            r"mqtt.tls: true, want keys and values \(\{\} for the defaults\)$",
+        ),
+        ("decision", 0.5, r"decision: 0.5, want keys and values$"),
+        ("sources.0", "rtsp://h/1", r"sources.0: 'rtsp://h/1', want keys and values\n"),
+        ("muxer", None, r"muxer: nothing, want keys and values \(\{\} for the defaults\)$"),
+        (
             "decision.release_below",
             0.9,
             r"site.yaml: decision.release_below: 0.9, want at or below",
@@ -211,6 +252,21 @@ def test_value_that_cannot_be_used_is_named_with_file_and_key(
 ) -> None:
     with pytest.raises(SettingsError, match=message):
         load_site(_write(tmp_path, _with(key, value)))
+
+
+def test_threshold_that_no_score_can_pass_is_refused(tmp_path: Path) -> None:
+    path = _write(tmp_path, site_data(threshold=0, alert_when="below"))
+
+    with pytest.raises(
+        SettingsError, match=r"decision.threshold: 0, want above 0 with alert_when below: no score"
+    ):
+        load_site(path)
+
+
+def test_boolean_settings_take_the_booleans_of_yaml(tmp_path: Path) -> None:
+    site = load_site(_write(tmp_path, site_data()), ["sources.0.loop=yes"])
+
+    assert site.sources[0].loop is True
 
 
 def test_every_fault_is_told_at_once(tmp_path: Path) -> None:
