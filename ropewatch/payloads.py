@@ -60,7 +60,8 @@ class IncidentData(Payload):
     pts_ns: int = Field(description="Stream time of this message's frame.")
     started_pts_ns: int = Field(description="Stream time of the start.")
     captured_at: Rfc3339 | None = Field(
-        description="Wall time of the frame as the camera's clock told it, null if it did not."
+        description="Wall time at which the frame reached the box's muxer, by the box's clock; "
+        "null where there is none."
     )
     end_reason: EndReason | None = Field(description="Set in the end only.")
     duration_s: Seconds | None = Field(description="Stream time from start to end, in the end.")
