@@ -61,12 +61,18 @@ def check_score_label(path: Path, labels: tuple[str, ...], score_label: str) -> 
 def check_class_count(path: Path, labels: tuple[str, ...], outputs: int) -> None:
     """Refuse a labels file that does not fit the model's outputs.
 
+    Args:
+        path: the labels file, for the message.
+        labels: as read from it.
+        outputs: how many classes the network gives, at least 1.
+
     Raises:
         ModelError: another number of labels than of outputs.
     """
     if len(labels) != outputs:
         raise ModelError(
-            f"{path}: {len(labels)} labels, want {outputs}, as many as the model has classes"
+            f"{path}: {len(labels)} labels, want {outputs}, as many as the model has classes; "
+            f"correct labelfile-path or the model"
         )
 
 
