@@ -6,11 +6,17 @@ but a source was lost or messages were left undelivered.
 
 import argparse
 import logging
+import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 from ropewatch.errors import RopewatchError
+
+MAX_PORT: Final = 65_535
+MAX_COUNT: Final = 1_000_000_000
+MAX_TIMEOUT_S: Final = 365 * 24 * 3600
 
 
 def parser() -> argparse.ArgumentParser:
@@ -101,16 +107,51 @@ def _graph(args: argparse.Namespace) -> int:
 def _add_listen(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     command = commands.add_parser("listen", help="subscribe to incidents and print them")
     command.add_argument("--host", default="127.0.0.1", help="broker; default: %(default)s")
-    command.add_argument("--port", type=int, default=1883, help="default: %(default)s")
+    command.add_argument("--port", type=_port, default=1883, help="default: %(default)s")
     command.add_argument("--username", help="user name at the broker")
     command.add_argument("--password-env", help="environment variable that holds the password")
     command.add_argument("--ca-file", type=Path, help="CA bundle; sets TLS")
-    command.add_argument("--site-name", default="+", help="one site; default: all")
-    command.add_argument("--box", default="+", help="one box; default: all")
+    command.add_argument("--site-name", type=_name, default="+", help="one site; default: all")
+    command.add_argument("--box", type=_name, default="+", help="one box; default: all")
     command.add_argument("--json", action="store_true", help="one JSON object a line, as received")
-    command.add_argument("--count", type=int, help="end after this many messages")
-    command.add_argument("--timeout-s", type=float, help="end after this many seconds")
+    command.add_argument("--count", type=_count, help="end after this many messages")
+    command.add_argument("--timeout-s", type=_timeout_s, help="end after this many seconds")
     command.set_defaults(run=_listen)
+
+
+def _name(text: str) -> str:
+    from ropewatch.listen import name_or_any  # noqa: PLC0415 - needs the MQTT library
+
+    try:
+        return name_or_any(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _port(text: str) -> int:
+    return _whole_number(text, MAX_PORT, "a TCP port")
+
+
+def _count(text: str) -> int:
+    return _whole_number(text, MAX_COUNT, "a number of messages")
+
+
+def _whole_number(text: str, most: int, what: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= most:
+        raise argparse.ArgumentTypeError(f"{text!r}, want {what} from 1 to {most}")
+    return int(text)
+
+
+def _timeout_s(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not 0 < seconds <= MAX_TIMEOUT_S:
+        raise argparse.ArgumentTypeError(
+            f"{text!r}, want seconds above 0 and up to {MAX_TIMEOUT_S}, which is a year"
+        )
+    return seconds
 
 
 def _listen(args: argparse.Namespace) -> int:

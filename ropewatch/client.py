@@ -14,7 +14,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
 from typing_extensions import Self
 
-from ropewatch.errors import BrokerError
+from ropewatch.errors import BrokerError, SettingsError
 
 CONNECT_TIMEOUT_S: Final = 10.0
 KEEPALIVE_S: Final = 30
@@ -43,6 +43,9 @@ class Subscriber:
         username: user name, if the broker wants one.
         password: its password.
         ca_file: CA bundle; set, it turns TLS on.
+
+    Raises:
+        SettingsError: the CA bundle is absent or holds no certificate.
     """
 
     def __init__(
@@ -62,7 +65,7 @@ class Subscriber:
         if username is not None:
             self._client.username_pw_set(username, password)
         if ca_file is not None:
-            self._client.tls_set(ca_certs=ca_file, cert_reqs=ssl.CERT_REQUIRED)
+            _set_tls(self._client, ca_file)
         self._client.on_connect = self._on_connect
         self._client.on_subscribe = self._on_subscribe
         self._client.on_message = self._on_message
@@ -76,7 +79,8 @@ class Subscriber:
         where = f"mqtt: {self._host}:{self._port}"
         try:
             self._client.connect(self._host, self._port, keepalive=KEEPALIVE_S)
-        except OSError as error:
+        # ValueError: the host is no name that can be looked up.
+        except (OSError, ValueError) as error:
             raise BrokerError(
                 f"{where}: {error}, want a broker; start it, or correct host and port"
             ) from None
@@ -127,3 +131,14 @@ class Subscriber:
         self._messages.put(
             Received(message.topic, bytes(message.payload), content_type, bool(message.retain))
         )
+
+
+def _set_tls(client: mqtt.Client, ca_file: str) -> None:
+    try:
+        client.tls_set(ca_certs=ca_file, cert_reqs=ssl.CERT_REQUIRED)
+    except (OSError, ValueError) as error:
+        what = getattr(error, "strerror", None) or error
+        raise SettingsError(
+            f"ca_file: {ca_file}: {what}, want a readable PEM file of CA certificates; "
+            "correct the path"
+        ) from None

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import re
 import sys
 import time
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from ropewatch.client import Received, Subscriber
 from ropewatch.errors import SettingsError
 from ropewatch.incidents import EndReason, Phase
 from ropewatch.payloads import IncidentMessage
+from ropewatch.settings import NAME_PATTERN
 from ropewatch.wire import parse_incident
 
 END_WORDS: Final = {
@@ -31,10 +33,11 @@ def listen(args: argparse.Namespace) -> int:
 
     Raises:
         BrokerError: the broker is absent or refuses.
-        SettingsError: the password's variable is not set.
+        SettingsError: the password's variable is not set or has no user name to go with, or
+            the CA bundle cannot be used.
     """
     topic = f"ropewatch/v1/{args.site_name}/{args.box}/camera/+/incident"
-    password = _password(args.password_env)
+    password = _password(args.password_env, args.username)
     seen: dict[str, None] = {}
     with Subscriber(
         args.host,
@@ -97,9 +100,28 @@ def _print(received: Received, seen: dict[str, None], *, as_json: bool) -> None:
     print(line, flush=True)
 
 
-def _password(variable: str | None) -> str | None:
+def name_or_any(text: str) -> str:
+    """Check one level of a topic: a name as in site files, or + for all.
+
+    Raises:
+        ValueError: it is neither, so it would match nothing that a box sends.
+    """
+    if text != "+" and not re.fullmatch(NAME_PATTERN, text):
+        raise ValueError(
+            f"{text!r}, want a name as in the site file (letters, digits, - and _, 64 at most), "
+            "or + for all"
+        )
+    return text
+
+
+def _password(variable: str | None, username: str | None) -> str | None:
     if variable is None:
         return None
+    if username is None:
+        raise SettingsError(
+            "--password-env: set without --username, want both; add --username, or the broker "
+            "never sees the password"
+        )
     try:
         return os.environ[variable]
     except KeyError:
