@@ -3,7 +3,7 @@
 import io
 import warnings
 from collections import Counter
-from importlib.metadata import version
+from importlib.metadata import packages_distributions, version
 from typing import Literal
 
 import onnx
@@ -96,5 +96,10 @@ def tensors_of(values: "list[onnx.ValueInfoProto]") -> tuple[TensorFact, ...]:
 
 
 def library_versions(*more: str) -> dict[str, str]:
-    """The installed versions of what made the file, by package name."""
-    return {name: version(name) for name in (*LIBRARIES, *more)}
+    """The installed versions of what made the file, by import name.
+
+    A package may be installed under another name than it is imported by: ultralytics comes from
+    ultralytics-opencv-headless, onnxruntime from onnxruntime-gpu on a machine with CUDA.
+    """
+    owners = packages_distributions()
+    return {name: version(owners[name][0]) for name in (*LIBRARIES, *more)}
