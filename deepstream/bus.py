@@ -186,7 +186,9 @@ class GraphRunner:
     def _on_error(self, message: Any) -> None:
         text = _error_text(message)
         for index, name in enumerate(self._source_names):
-            if _is_inside(message.src, self._graph.elements[name]):
+            # decodebin may have let go of the element that failed; the debug text keeps its path.
+            path = f":{name}/" in (message.parse_error()[1] or "")
+            if path or _is_inside(message.src, self._graph.elements[name]):
                 if index in self._reconnecting:
                     log.warning("source error, it connects again text=%s", redact(text))
                 elif self._draining is None:
