@@ -69,6 +69,12 @@ class SourceSettings(Section):
     )
     loop: bool = Field(False, description="Play a file for ever (nvurisrcbin file-loop).")
 
+    @model_validator(mode="after")
+    def _only_a_file_can_loop(self) -> Self:
+        if self.loop and self.uri.lower().startswith(("rtsp://", "rtsps://")):
+            raise ValueError("loop: true for a live stream, want a file; take loop out")
+        return self
+
 
 class MuxerSettings(Section):
     """nvstreammux: the frame size that all boxes refer to."""
