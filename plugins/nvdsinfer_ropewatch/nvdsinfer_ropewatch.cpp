@@ -2,17 +2,21 @@
 //
 // Takes one output of shape [N, 6], FLOAT or HALF, N may be 0; columns x1, y1, x2, y2 in network
 // pixels, score between 0 and 1, class id. Leading dimensions of 1 are allowed.
-// Boxes are clamped to the network; clustering (NMS) is nvinfer's.
+// Boxes are clamped to the network, or to the letterboxed frame in it where ROPEWATCH_LETTERBOX
+// says how large the frame is (README.md); clustering (NMS) is nvinfer's.
 
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <mutex>
 #include <vector>
 
+#include "letterbox.hpp"
 #include "nvdsinfer_custom_impl.h"
+#include "sdk_version.hpp"
 
 #define ROPEWATCH_EXPORT extern "C" __attribute__((visibility("default")))
 
@@ -101,10 +105,10 @@ void read_row(const Layer& layer, std::size_t row, float (&values)[kColumns]) {
   for (std::size_t i = 0; i < kColumns; ++i) values[i] = half_to_float(halves[i]);
 }
 
-float clamp(float value, float high) { return std::fmin(std::fmax(value, 0.0f), high); }
+float clamp(float value, float low, float high) { return std::fmin(std::fmax(value, low), high); }
 
 // Fills `detection` and says whether the row is a box to keep.
-bool keep(const float (&values)[kColumns], const NvDsInferNetworkInfo& network,
+bool keep(const float (&values)[kColumns], const ropewatch::Content& content,
           const Params& params, Detection& detection) {
   for (const float value : values) {
     if (!std::isfinite(value)) return false;
@@ -117,10 +121,10 @@ bool keep(const float (&values)[kColumns], const NvDsInferNetworkInfo& network,
   const std::vector<float>& thresholds = params.perClassPreclusterThreshold;
   if (class_id >= thresholds.size() || !(values[4] >= thresholds[class_id])) return false;
 
-  const float width = static_cast<float>(network.width);
-  const float height = static_cast<float>(network.height);
-  const float left = clamp(values[0], width), right = clamp(values[2], width);
-  const float top = clamp(values[1], height), bottom = clamp(values[3], height);
+  const float left = clamp(values[0], content.left, content.right);
+  const float top = clamp(values[1], content.top, content.bottom);
+  const float right = clamp(values[2], content.left, content.right);
+  const float bottom = clamp(values[3], content.top, content.bottom);
   if (!(right > left) || !(bottom > top)) return false;
 
   detection = Detection{};  // rotation_angle, where it exists, must not be stack garbage
@@ -133,9 +137,36 @@ bool keep(const float (&values)[kColumns], const NvDsInferNetworkInfo& network,
   return true;
 }
 
-void warn_once(const char* text) {
-  static std::once_flag warned;
+void warn_once(std::once_flag& warned, const char* text) {
   std::call_once(warned, [text] { std::fprintf(stderr, "ropewatch parser: %s\n", text); });
+}
+
+// Detections of another size than nvinfer's would be corrupt boxes, or none where people are.
+bool fits_sdk() {
+  ropewatch::SdkVersion sdk{};
+  if (!ropewatch::find_sdk(sdk)) return true;  // a stand-in; it compares the sizes itself
+  const unsigned wanted = ropewatch::detection_bytes_of(sdk);
+  if (wanted == sizeof(Detection)) return true;
+  std::fprintf(stderr,
+               "ropewatch parser: this library writes detections of %zu bytes, DeepStream %u.%u "
+               "reads %u, so no frame has a box; rebuild it on this machine: make -C "
+               "plugins/nvdsinfer_ropewatch DEEPSTREAM_DIR=/opt/nvidia/deepstream/deepstream\n",
+               sizeof(Detection), sdk.major, sdk.minor, wanted);
+  return false;
+}
+
+// Nothing when the variable is unset. A wrong value costs the tighter clamp, not the boxes.
+const ropewatch::Letterbox* letterbox_of_environment() {
+  static ropewatch::Letterbox letterbox{};
+  const char* text = std::getenv("ROPEWATCH_LETTERBOX");
+  if (text == nullptr) return nullptr;
+  if (ropewatch::read_letterbox(text, letterbox)) return &letterbox;
+  std::fprintf(stderr,
+               "ropewatch parser: ROPEWATCH_LETTERBOX: '%s', want WIDTHxHEIGHT:symmetric or "
+               "WIDTHxHEIGHT:top-left, the muxer's frame, such as 1280x720:symmetric; boxes are "
+               "clamped to the whole network until it is corrected\n",
+               text);
+  return nullptr;
 }
 
 }  // namespace
@@ -150,8 +181,15 @@ ROPEWATCH_EXPORT bool NvDsInferParseCustomRopewatch(
     std::vector<NvDsInferLayerInfo> const& outputLayersInfo,
     NvDsInferNetworkInfo const& networkInfo, NvDsInferParseDetectionParams const& detectionParams,
     std::vector<NvDsInferObjectDetectionInfo>& objectList) {
+  static std::once_flag warned_of_shape, warned_of_memory;
   objectList.clear();
   try {
+    static const bool fits = fits_sdk();
+    static const ropewatch::Letterbox* const letterbox = letterbox_of_environment();
+    if (!fits) return true;
+    const ropewatch::Content content = letterbox == nullptr
+                                           ? ropewatch::whole(networkInfo)
+                                           : ropewatch::content_of(networkInfo, *letterbox);
     for (const Layer& layer : outputLayersInfo) {
       const long long rows = rows_of(layer);
       if (rows < 0) continue;
@@ -159,17 +197,17 @@ ROPEWATCH_EXPORT bool NvDsInferParseCustomRopewatch(
       Detection detection{};
       for (long long row = 0; row < rows; ++row) {
         read_row(layer, static_cast<std::size_t>(row), values);
-        if (keep(values, networkInfo, detectionParams, detection)) objectList.push_back(detection);
+        if (keep(values, content, detectionParams, detection)) objectList.push_back(detection);
       }
       return true;
     }
-    warn_once(
-        "no output of shape [N, 6] in FLOAT or HALF, so no frame has a box; want a model from "
-        "`ropewatch export detector`");
+    warn_once(warned_of_shape,
+              "no output of shape [N, 6] in FLOAT or HALF, so no frame has a box; want a model "
+              "from `ropewatch export detector`");
   } catch (...) {
     // An exception must not cross the C interface; running out of memory is the only one left.
     objectList.clear();
-    warn_once("out of memory while parsing; boxes of such frames are lost");
+    warn_once(warned_of_memory, "out of memory while parsing; boxes of such frames are lost");
   }
   return true;
 }

@@ -1,6 +1,7 @@
 // Calls the parser library as nvinfer does: dlopen, std::vector by reference, host buffers.
 // usage: parser_driver LIBRARY NETWORK_W NETWORK_H DTYPE DIMS NUM_ELEMENTS THRESHOLDS CLASSES
 //   DIMS "300,6", THRESHOLDS "0.35,0.5"; the buffer is read from stdin.
+//   DRIVER_SDK=LIBRARY in the environment loads one as GStreamer loads plugins: symbols kept local.
 // prints one line a detection: class left top width height confidence rotation
 
 #include <dlfcn.h>
@@ -24,6 +25,8 @@ static std::vector<std::string> split(const std::string& text) {
 
 int main(int argc, char** argv) {
   if (argc != 9) return 64;
+  const char* sdk = std::getenv("DRIVER_SDK");
+  if (sdk != nullptr && dlopen(sdk, RTLD_NOW | RTLD_LOCAL) == nullptr) return 63;
   void* library = dlopen(argv[1], RTLD_NOW);
   if (library == nullptr) {
     std::fprintf(stderr, "%s\n", dlerror());
