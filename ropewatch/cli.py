@@ -31,6 +31,9 @@ def parser() -> argparse.ArgumentParser:
     from export.cli import add_export_commands  # noqa: PLC0415 - the core reaches outward lazily
 
     add_export_commands(commands)
+    from plugins.standin.cli import add_standin_commands  # noqa: PLC0415 - GStreamer waits as well
+
+    add_standin_commands(commands)
     return root
 
 

@@ -41,6 +41,8 @@ def classify(arrays: tuple[npt.NDArray[Any], ...], labels: Labels, *, threshold:
     floor = np.float32(max(threshold, 0.0))
     for index, array in enumerate(arrays):
         values = array.reshape(-1)[: array.shape[0] if array.ndim else 1]
+        if not len(values):
+            continue
         passing = np.where(values > floor, values, -np.inf)
         best = int(np.argmax(passing))
         if not passing[best] > floor:

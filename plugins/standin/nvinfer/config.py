@@ -15,10 +15,10 @@ from ropewatch.errors import ModelError
 from ropewatch.nvinfer_keys import CLASS_GROUP_PREFIX, CLASS_KEYS, PROPERTY_KEYS, Effect, Kind
 
 DETECTOR, CLASSIFIER, SEGMENTATION, INSTANCES, OTHER = 0, 1, 2, 3, 100
-NMS, NO_CLUSTERING, GROUP_RECTANGLES = 2, 4, 0
+NMS, NO_CLUSTERING, GROUP_RECTANGLES, DBSCAN, HYBRID = 2, 4, 0, 1, 3
 
 # The NVIDIA build without OpenCV replaces cluster-mode 0 by these for every class.
-_SUBSTITUTE = {"nms-iou-threshold": 0.5, "topk": 20}
+SUBSTITUTE: Group = {"nms-iou-threshold": 0.5, "topk": 20}
 
 # Property, the key it overrides. Set at any time, the property wins.
 _ALWAYS = {
@@ -226,12 +226,6 @@ def _refuse(path: Path, values: Group) -> None:
                 f"or raw outputs (network-type 0, 1 or 100) from whole frames or objects; the "
                 f"CPU stand-in does no more, use DeepStream on a device for this"
             )
-    cluster_mode = values.get("cluster-mode", GROUP_RECTANGLES)
-    if network_type == DETECTOR and cluster_mode in (1, 3):
-        raise ModelError(
-            f"{path}: cluster-mode: {cluster_mode} is DBSCAN, whose library is closed, want 2 "
-            f"(NMS) or 4 (none); set cluster-mode=2 with nms-iou-threshold and topk"
-        )
     secondary = network_type == CLASSIFIER and values.get("process-mode", 1) == 2
     if secondary and values.get("classifier-async-mode"):
         raise ModelError(
@@ -264,7 +258,7 @@ def _classes(given: FileValues, values: Group, notes: list[str]) -> tuple[ClassC
     path = given.path
     count = int(values.get("num-detected-classes", 0))  # type: ignore[arg-type]
     mode = values.get("cluster-mode", GROUP_RECTANGLES)
-    if count == 0 and mode != NO_CLUSTERING:
+    if count == 0 and mode not in (NO_CLUSTERING, DBSCAN):
         raise ModelError(
             f"{path}: num-detected-classes: 0 with cluster-mode {mode}, want the number of "
             f"classes of the network; nvinfer crashes on the first frame with this"
@@ -280,13 +274,18 @@ def _classes(given: FileValues, values: Group, notes: list[str]) -> tuple[ClassC
                 f"number below num-detected-classes ({count}); rename the group"
             )
         groups[int(number[0])].update(_renamed(group))
+    if mode in (DBSCAN, HYBRID) and any(group.get("minBoxes") for group in groups):
+        raise ModelError(
+            f"{path}: cluster-mode: {mode} with minBoxes above 0 is DBSCAN, whose library is "
+            f"closed, want 2 (NMS) or 4 (none); set cluster-mode=2 with nms-iou-threshold and topk"
+        )
     if mode == GROUP_RECTANGLES:
         notes.append(
             f"{path}: cluster-mode 0 is replaced by NMS with topk=20 and nms-iou-threshold=0.5, "
             f"as in NVIDIA's builds without OpenCV; set cluster-mode=2"
         )
-        groups = [{**group, **_SUBSTITUTE} for group in groups]
-    return tuple(map(_class_config, groups))
+        groups = [{**group, **SUBSTITUTE} for group in groups]
+    return tuple(map(class_config, groups))
 
 
 def _renamed(group: Group) -> Group:
@@ -295,7 +294,8 @@ def _renamed(group: Group) -> Group:
     return {"pre-cluster-threshold" if name == old else name: group[name] for name in group}
 
 
-def _class_config(group: Group) -> ClassConfig:
+def class_config(group: Group) -> ClassConfig:
+    """Fill a class-attrs group up with nvinfer's defaults."""
     merged: dict[str, Any] = {name: key.default for name, key in CLASS_KEYS.items()}
     merged.update(group)
     names = {field.name for field in fields(ClassConfig)}

@@ -22,6 +22,11 @@ def read_labels(path: Path | None, *, config: Path) -> Labels:
         raise ModelError(
             f"{config}: labelfile-path: {path}: {error}, want a readable labels file; correct it"
         ) from error
+    return parse_labels(text)
+
+
+def parse_labels(text: str) -> Labels:
+    """Divide a labels file's text as nvinfer does."""
     return tuple(tuple(line.split(";")) for line in text.split("\n") if line)
 
 

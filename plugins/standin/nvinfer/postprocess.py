@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from plugins.standin.nvinfer.config import NO_CLUSTERING, ClassConfig, InferConfig
+from plugins.standin.nvinfer.config import DBSCAN, NO_CLUSTERING, ClassConfig, InferConfig
+from plugins.standin.nvinfer.sorting import by_confidence
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
@@ -36,19 +37,33 @@ class Candidates:
 
 def cluster(candidates: Candidates, config: InferConfig) -> Candidates:
     """Filter and cluster; the result is ordered by class, within a class as nvinfer orders it."""
-    kept = candidates.take(above_pre_threshold(candidates, config.classes))
+    return cluster_classes(candidates, config.classes, cluster_mode=config.cluster_mode)
+
+
+def cluster_classes(
+    candidates: Candidates, classes: Sequence[ClassConfig], *, cluster_mode: int
+) -> Candidates:
+    """Filter and cluster by each class's thresholds.
+
+    Mode 0 comes with NVIDIA's substitute in its classes, and modes 1 and 3 with minBoxes 0, which
+    leaves nothing for DBSCAN to do.
+    """
+    kept = candidates.take(above_pre_threshold(candidates, classes))
     parts = []
-    for class_id, attrs in enumerate(config.classes):
+    for class_id, attrs in enumerate(classes):
         mine = np.flatnonzero(kept.class_ids == class_id)
         if not len(mine):
             continue
-        if config.cluster_mode != NO_CLUSTERING:
-            # Mode 0 arrives here too: config.py has put NVIDIA's substitute into its classes.
-            mine = mine[_by_confidence(kept.confidences[mine])]
+        confidences = kept.confidences[mine]
+        post_threshold = np.float32(attrs.post_cluster_threshold)
+        if cluster_mode == DBSCAN:
+            mine = mine[~(confidences < post_threshold)]
+        elif cluster_mode != NO_CLUSTERING:
+            mine = mine[by_confidence(confidences)]
             mine = mine[suppress(kept.boxes_ltwh[mine], attrs.nms_iou_threshold)]
-            mine = mine[kept.confidences[mine] > np.float32(attrs.post_cluster_threshold)]
+            mine = mine[kept.confidences[mine] > post_threshold]
         if attrs.topk >= 0:
-            mine = mine[_by_confidence(kept.confidences[mine])][: attrs.topk]
+            mine = mine[by_confidence(kept.confidences[mine])][: attrs.topk]
         parts.append(mine)
     return kept.take(np.concatenate(parts) if parts else np.zeros(0, np.intp))
 
@@ -57,7 +72,7 @@ def above_pre_threshold(
     candidates: Candidates, classes: Sequence[ClassConfig]
 ) -> npt.NDArray[np.bool_]:
     """Mark what stays: a configured class and not less than its threshold; NaN is not less."""
-    known = candidates.class_ids < len(classes)
+    known = (candidates.class_ids >= 0) & (candidates.class_ids < len(classes))
     if not known.any():
         return known
     thresholds = np.array([attrs.pre_cluster_threshold for attrs in classes], np.float32)
@@ -87,16 +102,29 @@ def suppress(boxes_ltwh: Floats, iou_max: float) -> npt.NDArray[np.intp]:
 
 
 def _iou(box: Floats, others: Floats) -> Floats:
-    """IoU of one box with (N, 4) others, float32, areas as width x height; 0 / 0 is 0."""
-    near = np.maximum(box[:2], others[:, :2])
-    far = np.minimum(box[:2] + box[2:], others[:, :2] + others[:, 2:])
-    overlap = np.maximum(far - near, np.float32(0)).prod(axis=1, dtype=np.float32)
-    union = box[2] * box[3] + others[:, 2] * others[:, 3] - overlap
-    with np.errstate(divide="ignore", invalid="ignore"):
+    """IoU of a kept box with (N, 4) others, float32, areas as width x height; 0 / 0 is 0."""
+    # Infinite and overflowing sides are a parser's fault; they go through as in C.
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        overlap = _shared(box, others, 0) * _shared(box, others, 1)
+        union = others[:, 2] * others[:, 3] + box[2] * box[3] - overlap
         share: Floats = overlap / union
     share[union == 0] = 0
     return share
 
 
-def _by_confidence(confidences: Floats) -> npt.NDArray[np.intp]:
-    return np.argsort(-confidences, kind="stable")
+def _shared(box: Floats, others: Floats, axis: int) -> Floats:
+    """Length that a kept box and (N, 4) others share on an axis, float32.
+
+    Sides may be negative, and then so is the result, depending on which of the two begins first:
+    nvinfer orders them by their near edge only, and with equal near edges the other one is first.
+    """
+    near, far = box[axis], box[axis] + box[axis + 2]
+    near_other, far_other = others[:, axis], others[:, axis] + others[:, axis + 2]
+    swap = near_other > near
+    far_first = np.where(swap, far, far_other)
+    near_second = np.where(swap, near_other, near)
+    far_second = np.where(swap, far_other, far)
+    # Not np.minimum: with a NaN on one side, C's std::min takes its first argument.
+    end = np.where(far_second < far_first, far_second, far_first)
+    length: Floats = np.where(far_first < near_second, np.float32(0), end - near_second)
+    return length

@@ -184,7 +184,6 @@ def test_yaml_refuses_what_yaml_cpp_would_not_convert(
     [
         pytest.param({"network_type": 2}, "semantic segmentation", id="segmentation"),
         pytest.param({"input_tensor_from_meta": 1}, "nvdspreprocess", id="tensor-input"),
-        pytest.param({"cluster_mode": 1}, "DBSCAN", id="dbscan"),
         pytest.param({"num_detected_classes": 0}, "nvinfer crashes", id="no-classes"),
         pytest.param(
             {"network_type": 1, "process_mode": 2, "classifier_async_mode": 1},
@@ -196,6 +195,15 @@ def test_yaml_refuses_what_yaml_cpp_would_not_convert(
 def test_what_the_cpu_cannot_do_is_refused(file: Path, keys: dict[str, int], message: str) -> None:
     with pytest.raises(ModelError, match=message):
         load_config(ini(file, **{**DETECTOR, **keys}))
+
+
+@pytest.mark.parametrize("mode", [1, 3])
+def test_dbscan_is_refused_only_where_it_would_have_something_to_do(file: Path, mode: int) -> None:
+    keys = {**DETECTOR, "cluster_mode": mode}
+
+    assert load_config(ini(file, **keys)).cluster_mode == mode
+    with pytest.raises(ModelError, match="DBSCAN, whose library is closed"):
+        load_config(ini(file, "[class-attrs-1]\nminBoxes=3\n", **keys))
 
 
 def test_cluster_mode_0_becomes_nvidias_substitute(file: Path) -> None:

@@ -1,0 +1,36 @@
+"""The `ropewatch standin ...` commands: command line only, the work is next door.
+
+What it needs is imported when a command runs: --help works without GStreamer, and fast.
+"""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+
+def add_standin_commands(subparsers: Any) -> None:
+    """Add `standin post`; it sets `run`, args to exit code.
+
+    Args:
+        subparsers: what `argparse.ArgumentParser.add_subparsers` returned.
+    """
+    standin = subparsers.add_parser("standin", help="use the CPU stand-ins by themselves")
+    commands = standin.add_subparsers(required=True, metavar="command")
+    _add_post(commands)
+
+
+def _add_post(commands: Any) -> None:
+    command = commands.add_parser(
+        "post", help="replay raw candidates or scores through nvinfer's post-processing"
+    )
+    command.add_argument("cases", type=Path, help="one case a line, JSON")
+    command.set_defaults(run=_post)
+
+
+def _post(args: argparse.Namespace) -> int:
+    from plugins.standin.post_cases import run_cases  # noqa: PLC0415 (numpy)
+
+    for answer in run_cases(args.cases):
+        print(json.dumps(answer, ensure_ascii=False))
+    return 0
