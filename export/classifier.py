@@ -1,7 +1,9 @@
 """A rope classifier checkpoint to an ONNX for nvinfer's SGIE: one expanded person crop a row."""
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,9 +14,10 @@ from export.checkpoints import load_weights, read_checkpoint
 from export.classifier_model import Architecture, ForNvinfer, RoiClassifier
 from export.package import Description, OnStage, publish, silent
 from export.parity import Floats, check_batches, compare
+from export.resolve import resolve
 from export.to_onnx import Batch, to_onnx
 from ropewatch.errors import ModelError
-from ropewatch.manifest import Preprocessing
+from ropewatch.manifest import ParityFact, Preprocessing
 
 STAGES = 4
 PRETRAINED_NOTE = (
@@ -26,12 +29,13 @@ def export_classifier(
     weights: Path,
     *,
     output_dir: Path,
-    architecture: Architecture | None = None,
+    architecture: Architecture | Mapping[str, Any] | None = None,
     crop_wh: tuple[int, int] | None = None,
     labels: tuple[str, ...] | None = None,
     mode: str = "crop",
     batch: Batch = "dynamic",
     name: str | None = None,
+    state_dict: str | None = None,
     on_stage: OnStage = silent,
 ) -> Path:
     """Export with softmax inside, compare with PyTorch, write `<name>.onnx` and its manifest.
@@ -39,13 +43,14 @@ def export_classifier(
     Args:
         weights: a checkpoint of the classifier; see `export.checkpoints`.
         output_dir: made when missing.
-        architecture: of a checkpoint that does not carry its own. With neither, Architecture's
-            documented defaults are taken, and labels and crop_wh must be given.
+        architecture: of a checkpoint that does not carry its own; of its fields as many as are
+            known. See `export.resolve` for the rest.
         crop_wh: network width and height, px, where it is to differ from the architecture's.
         labels: in class order; must agree with an architecture that has them.
         mode: crop is the only one so far.
         batch: dynamic, or a fixed size.
         name: of the model; None takes the checkpoint's stem.
+        state_dict: which to take of several in the checkpoint, such as model and ema.
         on_stage: told of each of STAGES stages.
 
     Raises:
@@ -54,83 +59,60 @@ def export_classifier(
     if mode != "crop":
         raise ModelError(f"mode: {mode!r}, want crop, the only mode that can be exported so far")
     on_stage("reading the checkpoint")
-    own, tensors = read_checkpoint(weights)
-    architecture = _resolve(own, architecture, crop_wh=crop_wh, labels=labels, origin=weights)
-    model = load_weights(architecture, tensors, origin=weights)
-    on_stage("exporting to ONNX")
-    graph = to_onnx(
-        ForNvinfer(model).eval(),
-        size_wh=architecture.crop_wh,
-        input_name="images",
-        output_name="probabilities",
-        batch=batch,
+    given = architecture.to_json() if isinstance(architecture, Architecture) else architecture
+    checkpoint = read_checkpoint(weights)
+    resolved = resolve(
+        checkpoint, given or {}, crop_wh=crop_wh, labels=labels, state_dict=state_dict
     )
-    on_stage("comparing with PyTorch")
-    description = _describe(graph, model, name=name or weights.stem, weights=weights, batch=batch)
+    model = load_weights(resolved.architecture, resolved.found, origin=weights)
+    description = _describe(model, resolved.origins, name=name, weights=weights)
+    graph, parity = _crop(model, description, batch=batch, on_stage=on_stage)
     on_stage("writing")
-    return publish(graph, description, output_dir=output_dir)
+    return publish(graph, dataclasses.replace(description, parity=parity), output_dir=output_dir)
 
 
 def _describe(
-    graph: onnx.ModelProto, model: RoiClassifier, *, name: str, weights: Path, batch: Batch
+    model: RoiClassifier, origins: Mapping[str, str], *, name: str | None, weights: Path
 ) -> Description:
-    architecture, preprocessing = model.architecture, _preprocessing(model.architecture)
-    parity = check_batches(
-        graph,
-        batch=batch,
-        size_wh=architecture.crop_wh,
-        preprocessing=preprocessing,
-        check=lambda pixels, _, answer: compare(
-            name,
-            expected=_probabilities(model, pixels),
-            actual=answer,
-            quantities={"probability": (lambda probabilities: probabilities, 1e-5)},
-        ),
-    )
     return Description(
-        name=name,
+        name=name or weights.stem,
         kind="classifier",
         mode="crop",
         weights=weights,
-        preprocessing=preprocessing,
-        labels=architecture.labels,
-        architecture=architecture.to_json(),
-        parity=parity,
+        preprocessing=_preprocessing(model.architecture),
+        labels=model.architecture.labels,
+        architecture=model.architecture.to_json(),
+        architecture_origins=origins,
         library="timm",
         licence_note=PRETRAINED_NOTE,
     )
 
 
-def _resolve(
-    own: Architecture | None,
-    given: Architecture | None,
-    *,
-    crop_wh: tuple[int, int] | None,
-    labels: tuple[str, ...] | None,
-    origin: Path,
-) -> Architecture:
-    if own is not None and given is not None and own != given:
-        raise ModelError(
-            f"{origin}: carries an architecture that differs from the given one, want one; "
-            f"leave --architecture out"
-        )
-    architecture = own or given
-    try:
-        if architecture is None:
-            if labels is None or crop_wh is None:
-                raise ModelError(
-                    f"{origin}: no architecture in it, want its labels in class order and its "
-                    f"crop size; give --architecture, or --labels and --crop-wh"
-                )
-            return Architecture(labels=labels, crop_wh=crop_wh)
-        if labels is not None and labels != architecture.labels:
-            raise ModelError(
-                f"{origin}: labels {list(labels)}, want {list(architecture.labels)} as in its "
-                f"architecture: their order is the class order; leave --labels out"
-            )
-        return dataclasses.replace(architecture, crop_wh=crop_wh or architecture.crop_wh)
-    except ValueError as error:
-        raise ModelError(f"{origin}: {error}") from error
+def _crop(
+    model: RoiClassifier, description: Description, *, batch: Batch, on_stage: OnStage
+) -> tuple[onnx.ModelProto, tuple[ParityFact, ...]]:
+    on_stage("exporting to ONNX")
+    graph = to_onnx(
+        ForNvinfer(model).eval(),
+        size_wh=model.architecture.crop_wh,
+        input_name="images",
+        output_name="probabilities",
+        batch=batch,
+    )
+    on_stage("comparing with PyTorch")
+    parity = check_batches(
+        graph,
+        batch=batch,
+        size_wh=model.architecture.crop_wh,
+        preprocessing=description.preprocessing,
+        check=lambda pixels, _, answer: compare(
+            description.name,
+            expected=_probabilities(model, pixels),
+            actual=answer,
+            quantities={"probability": (lambda probabilities: probabilities, 1e-5)},
+        ),
+    )
+    return graph, parity
 
 
 def _preprocessing(architecture: Architecture) -> Preprocessing:

@@ -101,11 +101,7 @@ class RoiClassifier(nn.Module):
     def __init__(self, architecture: Architecture) -> None:
         super().__init__()
         self.architecture = architecture
-        self.backbone = timm.create_model(
-            architecture.backbone,
-            pretrained=False,
-            **{"num_classes": 0, **architecture.backbone_kwargs},
-        )
+        self.backbone = create_backbone(architecture.backbone, architecture.backbone_kwargs)
         patch_h, patch_w = self.backbone.patch_embed.patch_size
         width, height = architecture.crop_wh
         if patch_h != patch_w or height % patch_h or width % patch_h:
@@ -187,6 +183,12 @@ class ForNvinfer(nn.Module):
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """(B, 3, H, W) float32 as nvinfer prepares it to probabilities (B, labels) float32."""
         return torch.softmax(self.model(images * self.scale), dim=1)
+
+
+def create_backbone(name: str, kwargs: Mapping[str, Any]) -> nn.Module:
+    """A backbone of timm's without its classification head, randomly initialised."""
+    backbone: nn.Module = timm.create_model(name, pretrained=False, **{"num_classes": 0, **kwargs})
+    return backbone
 
 
 def build_roi_classifier(architecture: Architecture) -> RoiClassifier:

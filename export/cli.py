@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 from ropewatch.errors import BackendError, ModelError
 
 if TYPE_CHECKING:
-    from export.classifier_model import Architecture
     from export.package import OnStage
 
 
@@ -119,8 +118,12 @@ def _add_classifier(commands: Any) -> None:
     command.add_argument(
         "--architecture",
         type=Path,
-        help="JSON file with the fields of export.classifier_model.Architecture, for a checkpoint "
-        "that does not carry its own",
+        help="JSON file with the fields of export.classifier_model.Architecture that are known, "
+        "for a checkpoint that does not carry its own; a summary.json beside it is read as well",
+    )
+    command.add_argument(
+        "--state-dict",
+        help="which weights to take of a checkpoint with several, such as model or ema",
     )
     command.add_argument(
         "--crop-wh", type=size_wh, help="network width and height, px; default: the architecture's"
@@ -165,6 +168,7 @@ def _run_classifier(args: argparse.Namespace) -> int:
             mode=args.mode,
             batch=args.batch,
             name=args.name,
+            state_dict=args.state_dict,
             on_stage=on_stage,
         )
     _tell(written)
@@ -181,17 +185,20 @@ def _require_torch() -> None:
         ) from error
 
 
-def _read_architecture(path: Path | None) -> "Architecture | None":
-    from export.classifier_model import Architecture  # noqa: PLC0415 (torch, as above)
-
+def _read_architecture(path: Path | None) -> dict[str, Any] | None:
     if path is None:
         return None
     try:
-        return Architecture.from_json(json.loads(path.read_text(encoding="utf-8")))
+        fields = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ModelError(f"{path}: no such file, want an architecture in JSON") from None
-    except (OSError, TypeError, ValueError, AttributeError) as error:
+    except (OSError, ValueError) as error:
         raise ModelError(f"{path}: {error}; want the fields of Architecture in JSON") from error
+    if not isinstance(fields, dict):
+        raise ModelError(
+            f"{path}: {type(fields).__name__}, want the fields of Architecture in a JSON object"
+        )
+    return fields
 
 
 @contextmanager
@@ -235,5 +242,10 @@ def _tell(written: Path) -> None:
             f"  differs from PyTorch in {quantity}: at most {worst:.1e} of {facts[0].tolerance:g} "
             f"allowed (batch {sizes})"
         )
+    if manifest.architecture_origins:
+        assumed = [
+            name for name, origin in manifest.architecture_origins.items() if origin == "default"
+        ]
+        print(f"  architecture: {manifest.architecture_status}; by default: {', '.join(assumed)}")
     for note in manifest.licence_notes:
         print(f"  licence: {note}")

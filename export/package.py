@@ -3,7 +3,7 @@
 import contextlib
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -38,11 +38,12 @@ class Description:
     weights: Path
     preprocessing: Preprocessing
     labels: tuple[str, ...]
-    parity: tuple[ParityFact, ...]
     library: str
     licence_note: str
+    parity: tuple[ParityFact, ...] = ()
     mode: Literal["crop"] | None = None
     architecture: dict[str, Any] | None = None
+    architecture_origins: Mapping[str, str] | None = None
 
 
 def require_file(path: Path, *, wanted: str) -> None:
@@ -111,6 +112,9 @@ def _manifest(graph: onnx.ModelProto, content: bytes, description: Description) 
         preprocessing=description.preprocessing,
         labels=description.labels,
         architecture=description.architecture,
+        architecture_origins=description.architecture_origins,
+        # Only numbers from the training's own code could tell more.
+        architecture_status=None if description.architecture is None else "unverified",
         operators=operators_of(graph),
         parity=description.parity,
         versions=library_versions(description.library),

@@ -89,6 +89,13 @@ class Manifest(_Part):
     architecture: dict[str, Any] | None = Field(
         None, description="Classifier: the fields of export.classifier_model.Architecture."
     )
+    architecture_origins: dict[str, str] | None = Field(
+        None, description="Where each field of the architecture came from."
+    )
+    architecture_status: Literal["unverified"] | None = Field(
+        None,
+        description="Unverified: what leaves no tensor was never compared with the training code.",
+    )
     operators: dict[str, int] = Field(description="ONNX operators and how often each occurs.")
     parity: tuple[ParityFact, ...] = Field(min_length=1)
     versions: dict[str, str] = Field(description="The libraries that made the file.")

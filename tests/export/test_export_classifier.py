@@ -123,7 +123,7 @@ def test_classifier_export_without_an_architecture_asks_for_labels(
     path = tmp_path / "bare.pt"
     torch.save(model.state_dict(), path)
 
-    with pytest.raises(ModelError, match="give --architecture, or --labels and --crop-wh"):
+    with pytest.raises(ModelError, match="give --architecture, or --labels"):
         export(path)
 
 
