@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import onnx
 
+from export.tensorrt_operators import check_operators
 from export.to_onnx import OPSET, library_versions, operators_of, tensors_of
 from ropewatch.errors import ModelError
 from ropewatch.manifest import (
@@ -67,7 +68,11 @@ def publish(graph: onnx.ModelProto, description: Description, *, output_dir: Pat
 
     Returns:
         The path of the ONNX.
+
+    Raises:
+        ModelError: an operator that TensorRT does not take, or a folder that cannot be written.
     """
+    check_operators(graph)
     content: bytes = graph.SerializeToString()
     manifest = _manifest(graph, content, description)
     onnx_path = output_dir / manifest.onnx.file
