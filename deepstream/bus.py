@@ -195,7 +195,7 @@ class GraphRunner:
                     self._lose_source(index, text)
                 return
         if self._draining is None:
-            self.outcome.fatal = text
+            self.outcome.fatal = f"{text}{_about(message.src)}"
         self._loop.quit()
 
     def _lose_source(self, index: int, text: str) -> None:
@@ -261,3 +261,10 @@ def _error_text(message: Any) -> str:
     detail = debug.strip().splitlines()[-1].strip() if debug else ""
     text = f"{message.src.get_name()}: {error.message}"
     return f"{text} ({detail})" if detail and detail not in error.message else text
+
+
+def _about(element: Any) -> str:
+    """Name the file that an element writes; "no space left" alone helps nobody."""
+    if element.find_property("location") is None:
+        return ""
+    return f", writing {element.get_property('location')}; free space or take the setting out"

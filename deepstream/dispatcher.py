@@ -14,6 +14,7 @@ from ropewatch.observations import FrameObservation
 log = logging.getLogger("ropewatch.dispatch")
 
 MAX_WAITING_FRAMES: Final = 4000
+STOP_TIMEOUT_S: Final = 15.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +63,7 @@ class Dispatcher:
         self._work: deque[Decided] = deque()
         self._changed = threading.Condition()
         self._stopping = False
+        self._complained: set[str] = set()
         self._thread = threading.Thread(target=self._run, name="dispatch", daemon=True)
 
     def start(self) -> None:
@@ -86,12 +88,14 @@ class Dispatcher:
             self._changed.notify()
 
     def stop(self) -> None:
-        """Finish what waits, then end the worker."""
+        """Finish what waits, then end the worker; one that a disk holds up is left behind."""
         with self._changed:
             self._stopping = True
             self._changed.notify()
         if self._thread.is_alive():
-            self._thread.join()
+            self._thread.join(STOP_TIMEOUT_S)
+            if self._thread.is_alive():
+                log.error("worker is held up, left behind waiting=%d", len(self._work))
 
     def _run(self) -> None:
         while True:
@@ -109,5 +113,7 @@ class Dispatcher:
         except Exception:
             # One handler's trouble (a full disk) must not keep alerts from the next.
             self.counters.failed += 1
-            if self.counters.failed == 1:
-                log.exception("handler failed handler=%s", type(handler).__name__)
+            name = type(handler).__name__
+            if name not in self._complained:
+                self._complained.add(name)
+                log.exception("handler failed handler=%s", name)

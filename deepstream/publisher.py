@@ -65,6 +65,8 @@ class Publisher:
         self._max_inflight = MAX_INFLIGHT
         self._connected = False
         self._stopping = False
+        # A message that has left the backlog and is not yet in flight.
+        self._sending = False
         self._client = self._make_client(client_id, will)
         self._thread = threading.Thread(target=self._run, name="mqtt-publisher", daemon=True)
 
@@ -77,7 +79,7 @@ class Publisher:
     def waiting(self) -> int:
         """Messages that the broker has not acknowledged yet."""
         with self._changed:
-            return len(self._backlog) + len(self._retained_due) + len(self._inflight)
+            return self._left()
 
     def start(self) -> None:
         """Begin to connect; returns at once unless `require_broker` is set.
@@ -130,7 +132,7 @@ class Publisher:
         """Wait until everything is acknowledged; return how many messages are not."""
         with self._changed:
             self._changed.wait_for(self._is_empty, timeout_s)
-            return len(self._backlog) + len(self._retained_due) + len(self._inflight)
+            return self._left()
 
     def stop(self) -> None:
         """Disconnect cleanly: the broker then does not publish the will."""
@@ -147,7 +149,10 @@ class Publisher:
         return f"{self._settings.host}:{self._settings.port}"
 
     def _is_empty(self) -> bool:
-        return not (self._backlog or self._retained_due or self._inflight)
+        return self._left() == 0
+
+    def _left(self) -> int:
+        return len(self._backlog) + len(self._retained_due) + len(self._inflight) + self._sending
 
     def _drop_one_update(self) -> None:
         for position, (_message, droppable) in enumerate(self._backlog):
@@ -185,7 +190,16 @@ class Publisher:
                     _topic, message = self._retained_due.popitem(last=False)
                 else:
                     message, _droppable = self._backlog.popleft()
-            self._send(message)
+                self._sending = True
+            try:
+                self._send(message)
+            except Exception as error:
+                # A message that paho does not take must not end the publishing of the others.
+                self.counters.refused += 1
+                self._failed(f"message not sent: {error}")
+            with self._changed:
+                self._sending = False
+                self._changed.notify_all()
 
     def _may_send(self) -> bool:
         if self._stopping:

@@ -1,11 +1,14 @@
 """Writes the recording: every observation and decision, for replay and reports."""
 
+import logging
 from pathlib import Path
 from typing import TextIO
 
 from deepstream.dispatcher import Decided
 from ropewatch.errors import SettingsError
 from ropewatch.recording import frame_line, incident_line
+
+log = logging.getLogger("ropewatch.recorder")
 
 
 class Recorder:
@@ -34,7 +37,11 @@ class Recorder:
     def close(self) -> None:
         """Close the file; what was handed over before is in it."""
         if self._file is not None:
-            self._file.close()
+            try:
+                self._file.close()
+            except OSError as error:
+                # A full disk shows here again; the run's summary and exit code must still come.
+                log.error("recording is incomplete file=%s error=%s", self._path, error.strerror)  # noqa: TRY400 - the reason is in it
             self._file = None
 
     def take(self, decided: Decided) -> None:

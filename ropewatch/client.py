@@ -1,6 +1,7 @@
 """The consumer's door to MQTT: subscribes to incidents and hands them over one by one."""
 
 import contextlib
+import logging
 import queue
 import ssl
 from collections.abc import Iterator
@@ -15,6 +16,8 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 from typing_extensions import Self
 
 from ropewatch.errors import BrokerError, SettingsError
+
+log = logging.getLogger("ropewatch.client")
 
 CONNECT_TIMEOUT_S: Final = 10.0
 KEEPALIVE_S: Final = 30
@@ -67,6 +70,7 @@ class Subscriber:
         if ca_file is not None:
             _set_tls(self._client, ca_file)
         self._client.on_connect = self._on_connect
+        self._client.on_disconnect = self._on_disconnect
         self._client.on_subscribe = self._on_subscribe
         self._client.on_message = self._on_message
 
@@ -120,6 +124,16 @@ class Subscriber:
             self._ready.put(f"refused: {reason}")
             return
         client.subscribe([(topic, SubscribeOptions(qos=1)) for topic in self._topics])
+
+    def _on_disconnect(self, _c: Any, _d: Any, _flags: Any, reason: Any, _props: Any) -> None:
+        if reason.is_failure:
+            # Silence would read as "no incidents".
+            log.warning(
+                "connection lost, connecting again broker=%s:%d reason=%s",
+                self._host,
+                self._port,
+                reason,
+            )
 
     def _on_subscribe(self, _c: Any, _d: Any, _mid: int, reasons: Any, _props: Any) -> None:
         failed = [str(reason) for reason in reasons if reason.is_failure]

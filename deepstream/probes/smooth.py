@@ -85,7 +85,7 @@ class SmoothStage:
         """
         with self._lock:
             events = self.monitors[pad_index].close(reason, self.last_pts_ns[pad_index])
-        self.sink.offer_closed(self.source_ids[pad_index], events)
+            self.sink.offer_closed(self.source_ids[pad_index], events)
 
     def __call__(self, frame: FrameMeta) -> None:
         """Judge the persons of one frame.
@@ -103,7 +103,6 @@ class SmoothStage:
         result = self._decide(frame.pad_index, observation)
         if result is None:
             return
-        self.sink.offer_frame(observation, result)
         if self.draw:
             for person, verdict in zip(persons, result.verdicts, strict=True):
                 self.door.draw(person, text=_text(verdict), colour=COLOURS[verdict.state])
@@ -138,6 +137,8 @@ class SmoothStage:
                 return None
             result = self.monitors[pad_index].update(observation)
             self.last_pts_ns[pad_index] = observation.pts_ns
+            # Under the lock: what is handed over is in the order in which it was decided.
+            self.sink.offer_frame(observation, result)
         self.seen[pad_index] += len(observation.persons)
         self.judged[pad_index] += sum(one.score is not None for one in observation.persons)
         self.frames[pad_index] += 1

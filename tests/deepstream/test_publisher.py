@@ -209,3 +209,18 @@ def test_the_password_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("ROPEWATCH_TEST_PW", "hunter2")
 
     assert read_password(settings) == "hunter2"
+
+
+def test_a_message_that_cannot_be_sent_does_not_end_the_publishing(broker: PrivateBroker) -> None:
+    sender = publisher(broker)
+    sender.start()
+    # MQTT allows no wildcard in the topic of a message; paho refuses it when it is sent.
+    sender.offer(message(1, topic="box/#"))
+    sender.offer(message(2))
+
+    undelivered = sender.drain(10.0)
+    sender.stop()
+
+    assert undelivered == 0
+    assert sender.counters.delivered == 1
+    assert sender.counters.refused == 1
