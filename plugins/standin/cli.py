@@ -10,7 +10,7 @@ from typing import Any
 
 
 def add_standin_commands(subparsers: Any) -> None:
-    """Add `standin post`; it sets `run`, args to exit code.
+    """Add `standin post` and `standin run`; each sets `run`, args to exit code.
 
     Args:
         subparsers: what `argparse.ArgumentParser.add_subparsers` returned.
@@ -18,6 +18,7 @@ def add_standin_commands(subparsers: Any) -> None:
     standin = subparsers.add_parser("standin", help="use the CPU stand-ins by themselves")
     commands = standin.add_subparsers(required=True, metavar="command")
     _add_post(commands)
+    _add_run(commands)
 
 
 def _add_post(commands: Any) -> None:
@@ -34,3 +35,20 @@ def _post(args: argparse.Namespace) -> int:
     for answer in run_cases(args.cases):
         print(json.dumps(answer, ensure_ascii=False))
     return 0
+
+
+def _add_run(commands: Any) -> None:
+    command = commands.add_parser(
+        "run", help="run a DeepStream script in Python, unmodified, on the CPU"
+    )
+    command.add_argument("script", type=Path, help="for example deepstream_test_1.py")
+    command.add_argument(
+        "arguments", nargs=argparse.REMAINDER, metavar="...", help="the script's own arguments"
+    )
+    command.set_defaults(run=_run)
+
+
+def _run(args: argparse.Namespace) -> int:
+    from plugins.standin.script import run_script  # noqa: PLC0415 (needs gi)
+
+    return run_script(args.script, args.arguments)

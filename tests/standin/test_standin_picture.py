@@ -197,6 +197,23 @@ def test_the_display_paints_a_border_where_the_box_is() -> None:
     assert not painted[6:15, 11:30].any()
 
 
+def test_a_converter_before_the_tiler_keeps_the_frames_size() -> None:
+    # Half of 64 x 32; had the converter scaled already, the tiler would leave the box alone.
+    batch = through(
+        f"nvvideoconvert ! {RGBA} ! nvmultistreamtiler rows=1 columns=1 width=32 height=16",
+        before=lambda batch: add_box(batch, ltwh=(16, 8, 32, 16)),
+    )
+
+    rect = batch.frames[0].objects[0].rect_params
+    assert (rect.left, rect.top, rect.width, rect.height) == (8, 4, 16, 8)
+
+
+def test_painting_with_the_cpu_makes_the_converter_before_it_give_rgba() -> None:
+    batch = through("nvvideoconvert ! nvdsosd process-mode=0", before=lambda batch: None)
+
+    assert batch.surfaces[0].format == "RGBA"
+
+
 def test_the_display_hides_what_has_no_border_no_background_and_no_text() -> None:
     batch = through(
         f"nvvideoconvert ! {RGBA} ! nvdsosd process-mode=0",

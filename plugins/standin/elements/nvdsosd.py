@@ -3,7 +3,7 @@
 import time
 
 from plugins.standin import element as base
-from plugins.standin.gst import Gst
+from plugins.standin.gst import Gst, structure_of
 from plugins.standin.metadata import NvDsBatchMeta, NvDsFrameMeta
 from plugins.standin.osd_params import NvOSD_TextParams
 from plugins.standin.painting import Picture, paint_display, paint_rect, paint_text
@@ -11,6 +11,7 @@ from plugins.standin.pixels import rgba_to_nv12
 from plugins.standin.surface import Surface
 
 _CPU_MODE = 0
+_RGBA = "video/x-raw(memory:NVMM), format=(string)RGBA"
 
 
 class NvDsOsd(base.BatchTransform):
@@ -38,16 +39,37 @@ class NvDsOsd(base.BatchTransform):
     )
     __gproperties__ = base.gproperties(PROPERTIES)
 
+    @base.guarded(None)
+    def do_transform_caps(
+        self, direction: Gst.PadDirection, caps: Gst.Caps, wanted: Gst.Caps | None
+    ) -> Gst.Caps:
+        """Ask upstream for RGBA when the CPU paints, so that nvvideoconvert gives it."""
+        if direction == Gst.PadDirection.SRC and self.settings["process-mode"] == _CPU_MODE:
+            caps = caps.intersect(Gst.Caps.from_string(_RGBA))
+        return caps if wanted is None else wanted.intersect(caps)
+
+    @base.guarded(False)
+    def do_accept_caps(self, direction: Gst.PadDirection, caps: Gst.Caps) -> bool:
+        """Take what the template has: do_set_caps explains a refusal, GStreamer does not."""
+        name = "sink" if direction == Gst.PadDirection.SINK else "src"
+        return bool(caps.is_subset(self.get_pad_template(name).get_caps()))
+
+    @base.guarded(False)
+    def do_set_caps(self, in_caps: Gst.Caps, _out_caps: Gst.Caps) -> bool:
+        """Refuse frames that this mode does not paint on."""
+        name = structure_of(in_caps, 0).get_string("format")
+        if name != "RGBA" and self.settings["process-mode"] == _CPU_MODE:
+            raise ValueError(
+                f"process-mode 0 paints on RGBA, the frames are {name}; put nvvideoconvert "
+                f"before nvdsosd, or set process-mode=1"
+            )
+        return True
+
     def on_batch(self, batch: NvDsBatchMeta, buffer: Gst.Buffer) -> None:  # noqa: ARG002  the base's signature
         """Paint; an NV12 frame goes through RGBA and back."""
         if not batch.surfaces or not self._has_work(batch):
             return
         surface = batch.surfaces[0]
-        if not surface.is_rgba and self.settings["process-mode"] == _CPU_MODE:
-            raise ValueError(
-                f"process-mode 0 paints on RGBA, the frames are {surface.format}; put "
-                f"nvvideoconvert before nvdsosd, or set process-mode=1"
-            )
         picture = surface.rgba()
         for frame in batch.frames:
             self._paint(picture, frame)

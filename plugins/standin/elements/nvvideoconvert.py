@@ -70,8 +70,9 @@ class NvVideoConvert(base.Settings, GstBase.BaseTransform):
     def do_fixate_caps(self, _direction: Any, caps: Gst.Caps, others: Gst.Caps) -> Gst.Caps:
         """Keep the size and the format where the other side leaves them open."""
         known = structure_of(caps, 0)
-        features = others.get_features(0).copy()
-        fixed = structure_of(others, 0)
+        chosen = _same_size(known, others)
+        features = others.get_features(chosen).copy()
+        fixed = structure_of(others, chosen)
         for name in ("width", "height"):
             found, size = known.get_int(name)
             if found and not fixed.has_field(name):
@@ -181,6 +182,24 @@ class NvVideoConvert(base.Settings, GstBase.BaseTransform):
         if self.converter is None:
             self.converter = Converter(source, target, self.crops)
         return self.converter.convert(buffer)
+
+
+def _same_size(known: Gst.Structure, others: Gst.Caps) -> int:
+    """Find the first alternative that leaves the size as it is, else the very first.
+
+    A tiler names its picture's size first, because GStreamer prefers that it passes frames on.
+    """
+    size = Gst.Structure.new_empty("size")
+    for name in ("width", "height"):
+        found, value = known.get_int(name)
+        if found:
+            size.set_value(name, value)
+    for index in range(others.get_size()):
+        other = structure_of(others, index)
+        other.set_name("size")
+        if other.can_intersect(size):
+            return index
+    return 0
 
 
 def parse_crop(name: str, text: str | None) -> tuple[int, int, int, int] | None:

@@ -226,12 +226,6 @@ def _refuse(path: Path, values: Group) -> None:
                 f"or raw outputs (network-type 0, 1 or 100) from whole frames or objects; the "
                 f"CPU stand-in does no more, use DeepStream on a device for this"
             )
-    secondary = network_type == CLASSIFIER and values.get("process-mode", 1) == 2
-    if secondary and values.get("classifier-async-mode"):
-        raise ModelError(
-            f"{path}: classifier-async-mode: 1 lets a result appear on some later frame, want 0; "
-            f"the CPU stand-in gives each frame its own results"
-        )
 
 
 def _no_effect(path: Path, values: Group) -> list[str]:
@@ -242,9 +236,13 @@ def _no_effect(path: Path, values: Group) -> list[str]:
         or name in ("gpu-id", "engine-create-func-name")
     ]
     notes = [f"{path}: no effect on the CPU: {', '.join(sorted(idle))}"] if idle else []
+    secondary = values.get("network-type") == CLASSIFIER and values.get("process-mode", 1) == 2
     if values.get("classifier-async-mode"):
         notes.append(
-            f"{path}: classifier-async-mode is for secondary classifiers only; turned off"
+            f"{path}: classifier-async-mode: turned off, results appear on their own frame, on a "
+            f"device some frames later and for tracked objects only"
+            if secondary
+            else f"{path}: classifier-async-mode is for secondary classifiers only; turned off"
         )
     if values.get("scaling-filter", 6) in (2, 3, 4, 5):
         notes.append(

@@ -185,16 +185,19 @@ def test_yaml_refuses_what_yaml_cpp_would_not_convert(
         pytest.param({"network_type": 2}, "semantic segmentation", id="segmentation"),
         pytest.param({"input_tensor_from_meta": 1}, "nvdspreprocess", id="tensor-input"),
         pytest.param({"num_detected_classes": 0}, "nvinfer crashes", id="no-classes"),
-        pytest.param(
-            {"network_type": 1, "process_mode": 2, "classifier_async_mode": 1},
-            "classifier-async-mode",
-            id="async",
-        ),
     ],
 )
 def test_what_the_cpu_cannot_do_is_refused(file: Path, keys: dict[str, int], message: str) -> None:
     with pytest.raises(ModelError, match=message):
         load_config(ini(file, **{**DETECTOR, **keys}))
+
+
+def test_asynchronous_classifiers_are_run_in_step_and_say_so(file: Path) -> None:
+    keys = {"gie_unique_id": 2, "network_type": 1, "process_mode": 2, "classifier_async_mode": 1}
+
+    notes = load_config(ini(file, **keys)).notes
+
+    assert any("classifier-async-mode: turned off, results appear on" in note for note in notes)
 
 
 @pytest.mark.parametrize("mode", [1, 3])

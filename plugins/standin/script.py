@@ -1,0 +1,88 @@
+"""Run somebody else's DeepStream script, unmodified, on the stand-ins."""
+
+import logging
+import runpy
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from plugins.standin.activate import activate, stand_in_names
+from plugins.standin.cuda_stand_in import activate_cuda
+from plugins.standin.gst import Gst
+from ropewatch.errors import BackendError
+
+log = logging.getLogger("ropewatch.standin")
+
+# Elements of DeepStream without a stand-in, and what one would take.
+MISSING = {
+    "nvinferserver": "Triton's configuration and protocol; with an ONNX model use nvinfer",
+    "nvdspreprocess": "tensors prepared outside nvinfer, and its regions",
+    "nvdsanalytics": "lines, regions and their metadata",
+    "nvstreamdemux": "one pad a source, each frame with its own metadata",
+    "nvmsgconv": "event messages and their payloads",
+    "nvmsgbroker": "the protocol adapters' libraries",
+    "nvsegvisual": "segmentation networks and their metadata",
+    "nvof": "optical flow, which is hardware on the device",
+    "nvofvisual": "optical flow, which is hardware on the device",
+    "nvdslogger": "counting frames a second; leave the element out",
+    "nvmultiurisrcbin": "its REST server; use nvurisrcbin and nvstreammux",
+}
+
+
+def run_script(path: Path, arguments: Sequence[str]) -> int:
+    """Run a script as `python path arguments...` would, with elements, pyds and cuda stood in.
+
+    Returns:
+        What the script gave to sys.exit(), 0 when it came to its end.
+
+    Raises:
+        BackendError: the script is not there, the stand-ins cannot be used on this machine, or
+            the script makes an element that has none.
+    """
+    if not path.is_file():
+        raise BackendError(f"{path}: no such file, want a Python script; correct the path")
+    activate()
+    activate_cuda()
+    make = Gst.ElementFactory.make
+    before = sys.argv, sys.path.copy()
+    Gst.ElementFactory.make = _explaining(make)
+    sys.argv = [str(path), *arguments]
+    sys.path.insert(0, str(path.resolve().parent))
+    try:
+        runpy.run_path(str(path), run_name="__main__")
+    except SystemExit as end:
+        return _exit_code(end.code)
+    finally:
+        Gst.ElementFactory.make = make
+        sys.argv, sys.path[:] = before
+    return 0
+
+
+def _explaining(make: Any) -> Any:
+    """Wrap ElementFactory.make: a None for an element of NVIDIA's becomes an error with its name.
+
+    Scripts check for None, print that they are unable to, and go on to fail somewhere else.
+    """
+
+    def inner(factory: str, name: str | None = None) -> Any:
+        made = make(factory, name)
+        if made is None and factory.startswith("nv") and factory not in stand_in_names():
+            wants = MISSING.get(factory, "a description of what it does; ask for it")
+            raise BackendError(
+                f"{factory}: no CPU stand-in, it would take: {wants}; run the script on a device, "
+                f"or without this element"
+            )
+        return made
+
+    return inner
+
+
+def _exit_code(code: object) -> int:
+    if code is None:
+        return 0
+    if isinstance(code, int):
+        return code
+    # As Python does with a text.
+    print(code, file=sys.stderr)
+    return 1
