@@ -1,4 +1,8 @@
-"""A rope classifier checkpoint to an ONNX for nvinfer's SGIE: one expanded person crop a row."""
+"""A rope classifier checkpoint to an ONNX.
+
+Crop mode is for nvinfer's SGIE, one expanded person crop a row; frame mode takes whole pictures
+and boxes (see `export.frame`).
+"""
 
 import dataclasses
 from collections.abc import Mapping
@@ -12,11 +16,11 @@ import torch
 
 from export.checkpoints import load_weights, read_checkpoint
 from export.classifier_model import Architecture, ForNvinfer, RoiClassifier
+from export.frame import Frames, check_frames, frame_graph
 from export.package import Description, OnStage, publish, silent
 from export.parity import Floats, check_batches, compare
 from export.resolve import resolve
 from export.to_onnx import Batch, to_onnx
-from ropewatch.errors import ModelError
 from ropewatch.manifest import ParityFact, Preprocessing
 
 STAGES = 4
@@ -32,7 +36,7 @@ def export_classifier(
     architecture: Architecture | Mapping[str, Any] | None = None,
     crop_wh: tuple[int, int] | None = None,
     labels: tuple[str, ...] | None = None,
-    mode: str = "crop",
+    frames: Frames | None = None,
     batch: Batch = "dynamic",
     name: str | None = None,
     state_dict: str | None = None,
@@ -47,7 +51,7 @@ def export_classifier(
             known. See `export.resolve` for the rest.
         crop_wh: network width and height, px, where it is to differ from the architecture's.
         labels: in class order; must agree with an architecture that has them.
-        mode: crop is the only one so far.
+        frames: export frame mode; None exports crop mode.
         batch: dynamic, or a fixed size.
         name: of the model; None takes the checkpoint's stem.
         state_dict: which to take of several in the checkpoint, such as model and ema.
@@ -56,8 +60,6 @@ def export_classifier(
     Raises:
         ModelError: something does not fit or differs from PyTorch; nothing is written then.
     """
-    if mode != "crop":
-        raise ModelError(f"mode: {mode!r}, want crop, the only mode that can be exported so far")
     on_stage("reading the checkpoint")
     given = architecture.to_json() if isinstance(architecture, Architecture) else architecture
     checkpoint = read_checkpoint(weights)
@@ -65,8 +67,13 @@ def export_classifier(
         checkpoint, given or {}, crop_wh=crop_wh, labels=labels, state_dict=state_dict
     )
     model = load_weights(resolved.architecture, resolved.found, origin=weights)
+    model.write_out_attention()
     description = _describe(model, resolved.origins, name=name, weights=weights)
-    graph, parity = _crop(model, description, batch=batch, on_stage=on_stage)
+    if frames is None:
+        graph, parity = _crop(model, description, batch=batch, on_stage=on_stage)
+    else:
+        description = dataclasses.replace(description, mode="frame")
+        graph, parity = _frames(model, description, frames, batch=batch, on_stage=on_stage)
     on_stage("writing")
     return publish(graph, dataclasses.replace(description, parity=parity), output_dir=output_dir)
 
@@ -111,6 +118,28 @@ def _crop(
             actual=answer,
             quantities={"probability": (lambda probabilities: probabilities, 1e-5)},
         ),
+    )
+    return graph, parity
+
+
+def _frames(
+    model: RoiClassifier,
+    description: Description,
+    frames: Frames,
+    *,
+    batch: Batch,
+    on_stage: OnStage,
+) -> tuple[onnx.ModelProto, tuple[ParityFact, ...]]:
+    on_stage("exporting to ONNX")
+    graph = frame_graph(model, frames, batch=batch)
+    on_stage("comparing with PyTorch")
+    parity = check_frames(
+        graph,
+        model,
+        name=description.name,
+        size_wh=frames.size_wh,
+        batch=batch,
+        preprocessing=description.preprocessing,
     )
     return graph, parity
 

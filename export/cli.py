@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from ropewatch.errors import BackendError, ModelError
 
 if TYPE_CHECKING:
+    from export.frame import Frames
     from export.package import OnStage
 
 
@@ -109,11 +110,24 @@ def _add_detector(commands: Any) -> None:
 
 def _add_classifier(commands: Any) -> None:
     command = commands.add_parser(
-        "classifier", help="rope classifier to probabilities, one person crop a row"
+        "classifier",
+        help="rope classifier to probabilities, of crops or of boxes in frames",
     )
     _add_common(command)
     command.add_argument(
-        "--mode", choices=["crop"], default="crop", help="what a row is; default: %(default)s"
+        "--mode",
+        choices=["crop", "frame"],
+        default="crop",
+        help="crop: one person crop a row, for nvinfer; frame: whole pictures and boxes; "
+        "default: %(default)s",
+    )
+    command.add_argument(
+        "--frame-wh", type=size_wh, help="frame mode: picture, px; default: 1280x720"
+    )
+    command.add_argument(
+        "--roi-align",
+        choices=["operator", "matmul"],
+        help="frame mode: RoIAlign as the ONNX operator or as matrix products; default: operator",
     )
     command.add_argument(
         "--architecture",
@@ -165,7 +179,7 @@ def _run_classifier(args: argparse.Namespace) -> int:
             architecture=_read_architecture(args.architecture),
             crop_wh=args.crop_wh,
             labels=args.labels,
-            mode=args.mode,
+            frames=_frames(args),
             batch=args.batch,
             name=args.name,
             state_dict=args.state_dict,
@@ -173,6 +187,22 @@ def _run_classifier(args: argparse.Namespace) -> int:
         )
     _tell(written)
     return 0
+
+
+def _frames(args: argparse.Namespace) -> "Frames | None":
+    from export.frame import Frames  # noqa: PLC0415 (torch, as above)
+
+    idle = ("crop_wh",) if args.mode == "frame" else ("frame_wh", "roi_align")
+    for name in idle:
+        if getattr(args, name) is not None:
+            raise ModelError(
+                f"--{name.replace('_', '-')}: given with --mode {args.mode}, which has no use for "
+                f"it; leave it out, or change the mode"
+            )
+    if args.mode == "crop":
+        return None
+    default = Frames()
+    return Frames(size_wh=args.frame_wh or default.size_wh, form=args.roi_align or default.form)
 
 
 def _require_torch() -> None:

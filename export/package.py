@@ -42,7 +42,7 @@ class Description:
     library: str
     licence_note: str
     parity: tuple[ParityFact, ...] = ()
-    mode: Literal["crop"] | None = None
+    mode: Literal["crop", "frame"] | None = None
     architecture: dict[str, Any] | None = None
     architecture_origins: Mapping[str, str] | None = None
 

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -34,8 +35,8 @@ def as_nvinfer(images: npt.NDArray[np.uint8], preprocessing: Preprocessing) -> F
     return scaled
 
 
-def run_onnx(graph: onnx.ModelProto, images: Floats) -> Floats:
-    """The graph's one output for a batch, on the CPU with two threads."""
+def run_onnx(graph: onnx.ModelProto, feeds: Mapping[str, npt.NDArray[Any]]) -> Floats:
+    """The graph's one output for its inputs by name, on the CPU with two threads."""
     # Read once, at import: without it the wheel leaves a device id in the home folder and
     # reports to its maker (ONNX Runtime 1.31 on Linux).
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
@@ -46,7 +47,7 @@ def run_onnx(graph: onnx.ModelProto, images: Floats) -> Floats:
     session = onnxruntime.InferenceSession(
         graph.SerializeToString(), options, providers=["CPUExecutionProvider"]
     )
-    output: Floats = session.run(None, {session.get_inputs()[0].name: images})[0]
+    output: Floats = session.run(None, dict(feeds))[0]
     return output
 
 
@@ -72,7 +73,7 @@ def check_batches(
     for size in BATCHES if batch == "dynamic" else (batch,):
         pixels = sample_images(size, size_wh=size_wh)
         images = as_nvinfer(pixels, preprocessing)
-        facts += check(pixels, images, run_onnx(graph, images))
+        facts += check(pixels, images, run_onnx(graph, {graph.graph.input[0].name: images}))
     return facts
 
 
@@ -82,6 +83,7 @@ def compare(
     expected: Floats,
     actual: Floats,
     quantities: Mapping[str, tuple[Callable[[Floats], Floats], float]],
+    batch: int | None = None,
 ) -> tuple[ParityFact, ...]:
     """Largest differences, each against its tolerance.
 
@@ -90,11 +92,12 @@ def compare(
         expected: PyTorch's answer, (B, ...).
         actual: ONNX Runtime's.
         quantities: for each name with unit, what part of an answer it is and its tolerance.
+        batch: how many images it was; None when each gives one row.
 
     Raises:
         ModelError: another shape, a number that is not finite, or a difference too large.
     """
-    batch = len(expected)
+    batch = len(expected) if batch is None else batch
     if expected.shape != actual.shape:
         raise ModelError(
             f"{name}: batch {batch} gives {actual.shape}, want {expected.shape} as PyTorch; "

@@ -1,8 +1,10 @@
 """A PyTorch module to a simplified ONNX graph, and the facts that a manifest wants of it."""
 
+import hashlib
 import io
 import warnings
 from collections import Counter
+from collections.abc import Mapping
 from importlib.metadata import packages_distributions, version
 from typing import Literal
 
@@ -47,6 +49,32 @@ def to_onnx(
     # Traced at two, so that a batch of one is not mistaken for a dimension to broadcast.
     example = torch.zeros(2 if batch == "dynamic" else batch, 3, size_wh[1], size_wh[0])
     axes = {name: {0: "batch"} for name in (input_name, output_name)}
+    return trace(
+        module,
+        (example,),
+        input_names=(input_name,),
+        output_name=output_name,
+        axes=axes if batch == "dynamic" else {},
+    )
+
+
+def trace(
+    module: nn.Module,
+    examples: tuple[torch.Tensor, ...],
+    *,
+    input_names: tuple[str, ...],
+    output_name: str,
+    axes: Mapping[str, Mapping[int, str]],
+) -> onnx.ModelProto:
+    """Trace, export and simplify a module with one output.
+
+    Args:
+        module: in evaluation mode.
+        examples: one for each input; their shapes become fixed.
+        input_names: names of the inputs in the graph.
+        output_name: name of the output in the graph.
+        axes: for an input or output, its free dimensions by number, with their names.
+    """
     stream = io.BytesIO()
     with warnings.catch_warnings(), torch.no_grad():
         # The TorchScript exporter warns that it is the old one and about every shape that it
@@ -54,18 +82,35 @@ def to_onnx(
         warnings.simplefilter("ignore")
         torch.onnx.export(
             module,
-            (example,),
+            examples,
             stream,
-            input_names=[input_name],
+            input_names=list(input_names),
             output_names=[output_name],
-            dynamic_axes=axes if batch == "dynamic" else None,
+            dynamic_axes={name: dict(free) for name, free in axes.items()} or None,
             opset_version=OPSET,
             do_constant_folding=True,
             dynamo=False,
         )
     graph = onnxslim.slim(onnx.load_model_from_string(stream.getvalue()))
+    _share_constants(graph)
     onnx.checker.check_model(graph, full_check=True)
     return graph
+
+
+def _share_constants(graph: onnx.ModelProto) -> None:
+    """Keep one copy of equal constants, in place: each block repeats the rotary tables."""
+    kept: dict[tuple[int, tuple[int, ...], bytes], str] = {}
+    renamed: dict[str, str] = {}
+    for tensor in list(graph.graph.initializer):
+        content = onnx.numpy_helper.to_array(tensor).tobytes()
+        digest = hashlib.sha256(content).digest()
+        first = kept.setdefault((tensor.data_type, tuple(tensor.dims), digest), tensor.name)
+        if first != tensor.name:
+            renamed[tensor.name] = first
+            graph.graph.initializer.remove(tensor)
+    for node in graph.graph.node:
+        for place, name in enumerate(node.input):
+            node.input[place] = renamed.get(name, name)
 
 
 def operators_of(graph: onnx.ModelProto) -> dict[str, int]:

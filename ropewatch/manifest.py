@@ -76,8 +76,10 @@ class Manifest(_Part):
 
     format: Literal["ropewatch-model-1"]
     kind: Literal["detector", "classifier"]
-    mode: Literal["crop"] | None = Field(
-        None, description="Classifier: what one row of the batch is. Detector: none."
+    mode: Literal["crop", "frame"] | None = Field(
+        None,
+        description="Classifier: an image is a person's crop, or a frame with boxes beside it. "
+        "Detector: none.",
     )
     onnx: FileFact
     weights: FileFact

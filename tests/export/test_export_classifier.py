@@ -98,7 +98,6 @@ def test_classifier_export_takes_another_crop_size(weights: Path) -> None:
     [
         ({"labels": ("unroped", "roped")}, "their order is the class order; leave --labels out"),
         ({"crop_wh": (50, 80)}, "crop_wh: 50 x 80, want multiples"),
-        ({"mode": "frame"}, "mode: 'frame', want crop"),
     ],
 )
 def test_classifier_export_refuses_arguments_that_do_not_fit(
