@@ -34,6 +34,9 @@ def parser() -> argparse.ArgumentParser:
     from plugins.standin.cli import add_standin_commands  # noqa: PLC0415 - GStreamer waits as well
 
     add_standin_commands(commands)
+    from ropewatch.lint.command import add_lint_commands  # noqa: PLC0415 - YAML waits as well
+
+    add_lint_commands(commands)
     return root
 
 

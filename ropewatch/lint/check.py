@@ -1,0 +1,138 @@
+"""Checks files and sites with every rule."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final
+
+import yaml
+
+from ropewatch.errors import ModelError
+from ropewatch.lint import rules_keys, rules_model, rules_site, rules_text
+from ropewatch.lint.config import Config, Role, SiteUse
+from ropewatch.lint.findings import RULES, Finding, Rule
+from ropewatch.lint.source import YAML_SUFFIXES, read_config, read_text
+from ropewatch.load import load_site
+from ropewatch.nvinfer_keys import PROPERTY_GROUP
+
+__all__ = ["RULES", "check_files", "is_nvinfer", "is_site"]
+
+# Importing them fills the table.
+RULE_MODULES: Final = (rules_text, rules_keys, rules_model, rules_site)
+# Other plug-ins have a [property] group as well, but no model; one of these makes it nvinfer's.
+_OURS: Final = frozenset(
+    (
+        *("onnx-file", "model-engine-file", "model-file", "tlt-encoded-model", "uff-file"),
+        *("custom-network-config", "engine-create-func-name", "infer-dims", "network-mode"),
+        *("int8-calib-file", "net-scale-factor", "model-color-format"),
+    )
+)
+_OTHERS: Final = frozenset(
+    (
+        "target-unique-ids",
+        "network-input-shape",
+        "audio-framesize",
+        "audio-transform",
+        "sample-rate",
+    )
+)
+
+
+class _AnyEnvironment(dict[str, str]):
+    """Has every variable: a camera's password is not needed to check a site."""
+
+    def __contains__(self, _key: object) -> bool:
+        return True
+
+    def __missing__(self, _key: str) -> str:
+        return "unset"
+
+
+def check_files(paths: Iterable[Path]) -> list[Finding]:
+    """Check nvinfer configurations and sites, in order of file, line and code.
+
+    Raises:
+        ModelError: a file cannot be read, or is neither.
+        SettingsError: a site cannot be used.
+    """
+    found: set[Finding] = set()
+    for path in paths:
+        found.update(_check_site(path) if is_site(path) else _check(_nvinfer(path)))
+    return sorted(found, key=lambda one: (str(one.file), one.line, one.code, one.what))
+
+
+def is_site(path: Path) -> bool:
+    """Say whether a YAML file is a site: it has sources, and no property."""
+    return path.suffix in YAML_SUFFIXES and {"sources", "site"} <= {
+        key.partition(".")[0] for key in _lines(path)
+    }
+
+
+def is_nvinfer(path: Path) -> bool:
+    """Say whether a file is nvinfer's, and not another plug-in's or a program's.
+
+    Raises:
+        ModelError: it cannot be read.
+    """
+    text = read_config(path)
+    names = {entry.name for entry in text.entries if entry.group == PROPERTY_GROUP}
+    return bool(names & _OURS) and not names & _OTHERS
+
+
+def _nvinfer(path: Path, use: SiteUse | None = None) -> Config:
+    if not is_nvinfer(path):
+        other = "ini" if path.suffix in YAML_SUFFIXES else "YAML"
+        raise ModelError(
+            f"{path}: no [property] group with keys of nvinfer, want an nvinfer configuration or "
+            f"a site file; its suffix says that it is not {other}, rename it if it is"
+        )
+    return Config.of(read_config(path), use)
+
+
+def _check(config: Config) -> set[Finding]:
+    return {finding for one in RULES.values() for finding in _findings(one, config)}
+
+
+def _findings(one: Rule, config: Config) -> list[Finding]:
+    return [
+        Finding(
+            one.code,
+            one.severity,
+            _shown(hit.file or config.text.path),
+            hit.line or config.line(hit.key, hit.group),
+            hit.what,
+            one.reason,
+            hit.fix or one.fix,
+        )
+        for hit in one.find(config)
+    ]
+
+
+def _shown(path: Path) -> Path:
+    """Return a path below the working directory as relative to it, any other as it is."""
+    absolute = path.absolute()
+    return absolute.relative_to(Path.cwd()) if absolute.is_relative_to(Path.cwd()) else path
+
+
+def _check_site(path: Path) -> set[Finding]:
+    site = load_site(path, environment=_AnyEnvironment())
+    lines = _lines(path)
+    detector = _nvinfer(site.detector.config_file, SiteUse(site, path, lines, Role.DETECTOR))
+    use = SiteUse(site, path, lines, Role.CLASSIFIER, detector)
+    return _check(detector) | _check(_nvinfer(site.classifier.config_file, use))
+
+
+def _lines(path: Path) -> dict[str, int]:
+    """Line of each key of a YAML file, two levels deep, such as classifier.score_label."""
+    try:
+        root = yaml.compose(read_text(path), Loader=yaml.SafeLoader)
+    except (yaml.YAMLError, ValueError, RecursionError):
+        return {}
+    lines: dict[str, int] = {}
+    for key, inner in root.value if isinstance(root, yaml.MappingNode) else ():
+        if not isinstance(key, yaml.ScalarNode):
+            continue
+        lines[key.value] = key.start_mark.line + 1
+        for name, _value in inner.value if isinstance(inner, yaml.MappingNode) else ():
+            if isinstance(name, yaml.ScalarNode):
+                lines[f"{key.value}.{name.value}"] = name.start_mark.line + 1
+    return lines

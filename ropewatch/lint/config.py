@@ -1,0 +1,160 @@
+"""One nvinfer configuration as the rules see it: typed values, lines, labels, manifest, role."""
+
+from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path
+
+from ropewatch import manifest
+from ropewatch.errors import ModelError
+from ropewatch.lint.source import ConfigText, Entry, read_value
+from ropewatch.nvinfer_keys import (
+    CLASS_GROUP_PREFIX,
+    CLASS_KEYS,
+    PROPERTY_GROUP,
+    PROPERTY_KEYS,
+    Key,
+    Value,
+)
+from ropewatch.settings import SiteSettings
+
+DETECTOR, CLASSIFIER, INSTANCES = 0, 1, 3
+
+
+class Role(Enum):
+    """What a site uses a configuration for."""
+
+    DETECTOR = "detector"
+    CLASSIFIER = "classifier"
+
+
+@dataclass(frozen=True, slots=True)
+class SiteUse:
+    """The site that uses a configuration; `other` is its second configuration."""
+
+    site: SiteSettings
+    path: Path
+    lines: dict[str, int]
+    role: Role
+    other: "Config | None" = None
+
+
+@dataclass(slots=True)
+class Config:
+    """A configuration; `values` and `classes` hold what nvinfer's parser takes."""
+
+    text: ConfigText
+    use: SiteUse | None = None
+    values: dict[str, Value] = field(default_factory=dict)
+    classes: dict[str, dict[str, Value]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, text: ConfigText, use: SiteUse | None = None) -> "Config":
+        """Type what can be typed; of a key that is given twice the last counts."""
+        config = cls(text, use)
+        for entry in text.entries:
+            value = typed(entry, is_yaml=text.is_yaml)
+            if value is None:
+                continue
+            if entry.group == PROPERTY_GROUP:
+                config.values[entry.name] = value
+            else:
+                suffix = entry.group.removeprefix(CLASS_GROUP_PREFIX)
+                config.classes.setdefault(suffix, {})[entry.name] = value
+        return config
+
+    @property
+    def network_type(self) -> int:
+        """network-type, or what its old form is-classifier says."""
+        legacy = CLASSIFIER if self.flag("is-classifier") else DETECTOR
+        return self.integer("network-type") if self.given("network-type") else legacy
+
+    @property
+    def on_objects(self) -> bool:
+        """process-mode 2."""
+        return self.integer("process-mode") == 2
+
+    @property
+    def cluster_mode(self) -> int:
+        """cluster-mode, or what its old form enable-dbscan says; 0 is the default."""
+        if not self.given("cluster-mode") and self.flag("enable-dbscan"):
+            return 1
+        return self.integer("cluster-mode")
+
+    def given(self, name: str) -> bool:
+        """Say whether the file sets a key of [property] to something that nvinfer takes."""
+        return name in self.values
+
+    def integer(self, name: str) -> int:
+        """Return an integer key, by the file or by nvinfer's default; 0 where it has none."""
+        value = self.values.get(name, PROPERTY_KEYS[name].default)
+        return int(value) if isinstance(value, (int, float)) else 0
+
+    def number(self, name: str) -> float:
+        """Return a number, by the file or by nvinfer's default."""
+        value = self.values.get(name, PROPERTY_KEYS[name].default)
+        return float(value) if isinstance(value, (int, float)) else 0.0
+
+    def flag(self, name: str) -> bool:
+        """Return a switch, by the file or by nvinfer's default."""
+        return bool(self.values.get(name, PROPERTY_KEYS[name].default))
+
+    def numbers(self, name: str) -> tuple[float, ...]:
+        """Return a list of numbers; empty where it is absent."""
+        value = self.values.get(name, ())
+        return tuple(float(one) for one in value) if isinstance(value, tuple) else ()
+
+    def words(self, name: str) -> str:
+        """Return a text; empty where it is absent."""
+        value = self.values.get(name, "")
+        return value if isinstance(value, str) else ""
+
+    def path(self, name: str) -> Path | None:
+        """Return a path key against the file's folder; None where it is absent or empty."""
+        named = self.words(name)
+        return self.text.path.resolve().parent / named if named else None
+
+    def line(self, key: str | None, group: str = PROPERTY_GROUP) -> int:
+        """Line of a key's last appearance, else of its group, else 1."""
+        lines = [e.line for e in self.text.entries if e.group == group and e.name == key]
+        lines = lines or [line for name, line in self.text.groups if name == group]
+        return lines[-1] if lines else 1
+
+    def onnx(self) -> Path | None:
+        """Return the ONNX: onnx-file, or the one that the engine's name or manifest leads to."""
+        named = self.path("onnx-file")
+        engine = self.path("model-engine-file")
+        if named is not None or engine is None:
+            return named
+        try:
+            return manifest.onnx_of_engine(engine)
+        except ModelError:
+            return None
+
+    def manifest(self) -> manifest.Manifest | None:
+        """Return the manifest beside the ONNX, where there is a readable one."""
+        onnx = self.onnx()
+        if onnx is None:
+            return None
+        try:
+            return manifest.Manifest.load(manifest.manifest_of(onnx))
+        except ModelError:
+            return None
+
+
+def key_of(entry: Entry) -> Key | None:
+    """Look an entry's key up in the table of its group."""
+    if entry.group == PROPERTY_GROUP:
+        return PROPERTY_KEYS.get(entry.name)
+    return CLASS_KEYS.get(entry.name) if entry.group.startswith(CLASS_GROUP_PREFIX) else None
+
+
+def typed(entry: Entry, *, is_yaml: bool) -> Value | None:
+    """Read an entry's value; None where nvinfer does not know the key or refuses the value."""
+    key = key_of(entry)
+    if key is None or entry.text is None or (is_yaml and key.ini_only):
+        return None
+    try:
+        value = read_value(entry.text, key.kind, is_yaml=is_yaml)
+    except ValueError:
+        return None
+    return value if key.accepts(value) else None

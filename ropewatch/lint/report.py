@@ -1,0 +1,129 @@
+"""Findings as text, JSON and SARIF, and the explanations of keys and codes."""
+
+import difflib
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from ropewatch.errors import SettingsError
+from ropewatch.lint.check import RULES
+from ropewatch.lint.findings import Finding, Rule
+from ropewatch.nvinfer_keys import CLASS_KEYS, PROPERTY_KEYS, Key
+
+_LETTERS = {
+    "D": "detector",
+    "C": "classifier",
+    "G": "segmentation",
+    "I": "instance segmentation",
+    "O": "raw outputs",
+}
+
+
+def as_text(findings: Sequence[Finding]) -> str:
+    """Three lines a finding; nothing without findings."""
+    return "\n".join(
+        f"{one.file}:{one.line}: {one.severity.value} {one.code}: {one.what}\n"
+        f"    why: {one.reason}\n    fix: {one.fix}"
+        for one in findings
+    )
+
+
+def as_json(findings: Sequence[Finding]) -> str:
+    """A list of objects with the fields of `Finding`."""
+    return json.dumps([_object(one) for one in findings], indent=2, ensure_ascii=False)
+
+
+def as_sarif(findings: Sequence[Finding]) -> str:
+    """SARIF 2.1.0, which code hosts and editors show beside the lines."""
+    rules = [
+        {
+            "id": one.code,
+            "shortDescription": {"text": one.title},
+            "help": {"text": f"{one.reason}. {one.fix}."},
+            "defaultConfiguration": {"level": one.severity.value},
+        }
+        for one in RULES.values()
+    ]
+    run = {
+        "tool": {"driver": {"name": "ropewatch check", "rules": rules}},
+        "results": [_sarif_result(one) for one in findings],
+    }
+    schema = "https://json.schemastore.org/sarif-2.1.0.json"
+    document = {"$schema": schema, "version": "2.1.0", "runs": [run]}
+    return json.dumps(document, indent=2, ensure_ascii=False)
+
+
+def explain(name: str) -> str:
+    """Say what a key or a code means.
+
+    Raises:
+        SettingsError: there is no such key or code.
+    """
+    if name.upper() in RULES:
+        return _explain_rule(RULES[name.upper()])
+    texts = [
+        _explain_key(table[name], group)
+        for table, group in ((PROPERTY_KEYS, "[property]"), (CLASS_KEYS, "[class-attrs-all]"))
+        if name in table
+    ]
+    if not texts:
+        known = [*PROPERTY_KEYS, *CLASS_KEYS, *RULES]
+        near = difflib.get_close_matches(name, known, 3, 0.5)
+        hint = f"did you mean {', '.join(near)}?" if near else "docs/check.md lists the codes"
+        raise SettingsError(f"{name}: no such key or code, want an nvinfer key or RW001; {hint}")
+    return "\n".join(texts)
+
+
+def code_table() -> str:
+    """The Markdown table of codes in docs/check.md."""
+    rows = [
+        f"| {one.code} | {one.severity.value} | {one.title} | {one.reason} | {one.fix} |"
+        for one in RULES.values()
+    ]
+    return "\n".join(("| code | severity | what | why | fix |", "|---|---|---|---|---|", *rows))
+
+
+def _explain_rule(one: Rule) -> str:
+    return f"{one.code} ({one.severity.value}): {one.title}\n  why: {one.reason}\n  fix: {one.fix}"
+
+
+def _explain_key(key: Key, group: str) -> str:
+    modes = {"P": "whole frames", "S": "objects", "PS": "whole frames and objects"}[key.modes]
+    networks = ", ".join(_LETTERS[letter] for letter in key.networks)
+    codes = [one.code for one in RULES.values() if key.name in f"{one.title} {one.fix}".split()]
+    lines = [
+        f"{key.name} in {group}: {key.meaning}",
+        f"  value: {key.wanted}; default: {'none' if key.default in (None, ()) else key.default}",
+        f"  used for: {modes}; {networks}",
+        f"  changes: {key.effect.value}",
+    ]
+    if key.ini_only:
+        lines.append("  not in YAML files")
+    if codes:
+        lines.append(f"  see: {', '.join(codes)}")
+    return "\n".join(lines)
+
+
+def _object(one: Finding) -> dict[str, Any]:
+    return {
+        "code": one.code,
+        "severity": one.severity.value,
+        "file": str(one.file),
+        "line": one.line,
+        "what": one.what,
+        "reason": one.reason,
+        "fix": one.fix,
+    }
+
+
+def _sarif_result(one: Finding) -> dict[str, Any]:
+    where = {
+        "artifactLocation": {"uri": one.file.as_posix()},
+        "region": {"startLine": one.line},
+    }
+    return {
+        "ruleId": one.code,
+        "level": one.severity.value,
+        "message": {"text": f"{one.what}: {one.reason}; {one.fix}"},
+        "locations": [{"physicalLocation": where}],
+    }

@@ -1,0 +1,266 @@
+"""RW2..: the configuration against the model's manifest, its labels and its engine."""
+
+import re
+from collections.abc import Iterator
+from typing import Final
+
+from ropewatch import manifest
+from ropewatch.errors import ModelError
+from ropewatch.labels import read_classifier_labels, read_detector_labels
+from ropewatch.lint.config import CLASSIFIER, DETECTOR, Config
+from ropewatch.lint.findings import Hit, Severity, rule
+
+ENGINE_NAME: Final = re.compile(
+    r"_b(?P<batch>[0-9]+)_(?:gpu|dla)[0-9]+_(?P<mode>fp32|fp16|int8|best)\.engine"
+)
+_MODES: Final = {0: "fp32", 1: "int8", 2: "fp16", 3: "best"}
+# nvinfer computes in float32; a manifest keeps more digits than a file needs.
+_TOLERANCE: Final = 1e-4
+
+
+@rule(
+    "RW201",
+    Severity.ERROR,
+    "preprocessing differs from the model's manifest",
+    "the network would see other pixels than in training, and no message would say so",
+    "copy the manifest's value",
+)
+def preprocessing(config: Config) -> Iterator[Hit]:
+    """Yield keys whose value is not the manifest's."""
+    model = config.manifest()
+    if model is None:
+        return
+    wanted = model.preprocessing
+    expected: dict[str, float] = {
+        "net-scale-factor": wanted.net_scale_factor,
+        "model-color-format": ("RGB", "BGR").index(wanted.model_color_format),
+        "maintain-aspect-ratio": wanted.maintain_aspect_ratio,
+        "scaling-filter": wanted.scaling_filter,
+    }
+    if wanted.maintain_aspect_ratio:
+        expected["symmetric-padding"] = wanted.symmetric_padding
+    for key, value in expected.items():
+        if abs(config.number(key) - value) > _TOLERANCE * max(abs(value), 1e-6):
+            what = f"{key}={config.number(key):g}, the manifest says {value:g}"
+            yield Hit(what, key=key)
+    offsets = config.numbers("offsets") or (0.0, 0.0, 0.0)
+    if len(offsets) == 3 and any(
+        abs(a - b) > 0.01 for a, b in zip(offsets, wanted.offsets, strict=True)
+    ):
+        shown = ";".join(f"{one:g}" for one in wanted.offsets)
+        yield Hit(f"offsets differ, the manifest says {shown}", key="offsets")
+
+
+@rule(
+    "RW202",
+    Severity.ERROR,
+    "infer-dims differ from the model's input",
+    "nvinfer rejects the engine, or builds another one than was checked",
+    "copy the manifest's channels;height;width",
+)
+def dims(config: Config) -> Iterator[Hit]:
+    """Yield dims that are not the model's."""
+    model, given = config.manifest(), config.numbers("infer-dims")
+    if model is None or not given:
+        return
+    shape = model.inputs[0].shape[1:]
+    fits = len(shape) == len(given) and all(
+        isinstance(a, str) or a == b for a, b in zip(shape, given, strict=True)
+    )
+    if not fits:
+        yield Hit(f"infer-dims, the manifest says {';'.join(map(str, shape))}", key="infer-dims")
+
+
+@rule(
+    "RW203",
+    Severity.ERROR,
+    "labels differ from the model's",
+    "classes would carry other names than the model means, in another order or number",
+    "write the manifest's labels into the labels file, in its order",
+)
+def manifest_labels(config: Config) -> Iterator[Hit]:
+    """Yield a labels file that does not say what the manifest says."""
+    model, found = config.manifest(), _labels(config)
+    if model is not None and found and found != model.labels:
+        what = f"{', '.join(found)}; the manifest says {', '.join(model.labels)}"
+        yield Hit(what, key="labelfile-path")
+
+
+@rule(
+    "RW204",
+    Severity.ERROR,
+    "network-type differs from the model's kind",
+    "nvinfer reads the outputs of another kind of network",
+    "set network-type=0 for a detector, 1 for a classifier",
+)
+def kind(config: Config) -> Iterator[Hit]:
+    """Yield a detector's file for a classifier, and the other way round."""
+    model = config.manifest()
+    wanted = {"detector": DETECTOR, "classifier": CLASSIFIER}
+    if model is not None and config.network_type not in (wanted[model.kind], 100):
+        what = f"network-type={config.network_type}, the manifest says {model.kind}"
+        yield Hit(what, key="network-type")
+
+
+@rule(
+    "RW205",
+    Severity.WARNING,
+    "labels file of the wrong shape",
+    "a detector has one class per line; a classifier one line per output with its classes between "
+    "semicolons, or it attaches no label beyond class 0",
+    "rewrite the labels file",
+)
+def label_shape(config: Config) -> Iterator[Hit]:
+    """Yield labels files that the other network type would read."""
+    path = config.path("labelfile-path")
+    if path is None or not path.is_file() or config.network_type not in (DETECTOR, CLASSIFIER):
+        return
+    text = path.read_text(encoding="utf-8", errors="replace").strip()
+    lines = text.splitlines()
+    single = config.network_type == CLASSIFIER and lines and not any(";" in one for one in lines)
+    if single:
+        what = f"{path.name}: {len(lines)} lines without a semicolon for a classifier"
+        yield Hit(what, key="labelfile-path")
+    if config.network_type == DETECTOR and any(";" in one.rstrip(";") for one in lines):
+        yield Hit(f"{path.name}: semicolons for a detector", key="labelfile-path")
+
+
+@rule(
+    "RW206",
+    Severity.WARNING,
+    "another number of labels than of classes",
+    "objects of the classes beyond would carry no or another name",
+    "correct num-detected-classes or the labels file",
+)
+def label_count(config: Config) -> Iterator[Hit]:
+    """Yield detectors whose labels do not count up to num-detected-classes."""
+    labels, count = _labels(config), config.integer("num-detected-classes")
+    if config.network_type == DETECTOR and labels and count and len(labels) != count:
+        what = f"num-detected-classes={count}, {len(labels)} labels"
+        yield Hit(what, key="num-detected-classes")
+
+
+@rule(
+    "RW207",
+    Severity.WARNING,
+    "engine is built again at each start",
+    "nvinfer writes what it builds to <onnx>_b<batch>_gpu<N>_<precision>.engine and reads only "
+    "model-engine-file; where they differ and the named one is absent, every start takes minutes",
+    "name exactly the file that nvinfer writes",
+)
+def rebuilt(config: Config) -> Iterator[Hit]:
+    """Yield an engine name that nvinfer never writes, where an ONNX is named."""
+    onnx, engine = config.path("onnx-file"), config.path("model-engine-file")
+    if onnx is None or config.words("engine-create-func-name"):
+        return
+    precision = _MODES[config.integer("network-mode")]
+    device = f"gpu{config.integer('gpu-id')}"
+    if config.flag("enable-dla"):
+        device = f"dla{config.integer('use-dla-core')}"
+    named = (
+        f"{config.words('onnx-file')}_b{config.integer('batch-size')}_{device}_{precision}.engine"
+    )
+    fix = f"write model-engine-file={named}"
+    if engine is None:
+        yield Hit("no model-engine-file beside onnx-file", key="onnx-file", fix=fix)
+    elif not engine.is_file():
+        wanted = onnx.parent / named.rsplit("/", 1)[-1]
+        if engine.resolve() != wanted.resolve():
+            what = f"model-engine-file={config.words('model-engine-file')} is absent"
+            yield Hit(what, key="model-engine-file", fix=fix)
+
+
+@rule(
+    "RW208",
+    Severity.WARNING,
+    "engine for a smaller batch",
+    "nvinfer rejects an engine whose greatest batch is below batch-size and builds another one",
+    "build the engine for batch-size, or lower batch-size",
+)
+def small_engine(config: Config) -> Iterator[Hit]:
+    """Yield batch sizes above what the engine's name says."""
+    match = ENGINE_NAME.search(config.words("model-engine-file"))
+    if match is not None and int(match["batch"]) < config.integer("batch-size"):
+        what = f"batch-size={config.integer('batch-size')}, the engine is for {match['batch']}"
+        yield Hit(what, key="batch-size")
+
+
+@rule(
+    "RW209",
+    Severity.WARNING,
+    "engine of another precision",
+    "nvinfer does not compare network-mode with an engine that loads: the engine's precision runs",
+    "make network-mode and the engine's name agree",
+)
+def other_precision(config: Config) -> Iterator[Hit]:
+    """Yield engine names that say another precision than network-mode."""
+    match = ENGINE_NAME.search(config.words("model-engine-file"))
+    wanted = _MODES[config.integer("network-mode")]
+    if match is not None and match["mode"] != wanted and not config.flag("strongly-typed"):
+        what = f"network-mode={config.integer('network-mode')} is {wanted}, not {match['mode']}"
+        yield Hit(what, key="network-mode")
+
+
+@rule(
+    "RW210",
+    Severity.WARNING,
+    "engine older than its ONNX",
+    "nvinfer never compares them: a changed ONNX has no effect while the old engine loads",
+    "build the engine again, or remove it",
+)
+def stale_engine(config: Config) -> Iterator[Hit]:
+    """Yield engines that were written before their ONNX."""
+    onnx, engine = config.onnx(), config.path("model-engine-file")
+    if onnx is None or engine is None or not onnx.is_file() or not engine.is_file():
+        return
+    if engine.stat().st_mtime_ns < onnx.stat().st_mtime_ns:
+        yield Hit(f"{engine.name} is older than {onnx.name}", key="model-engine-file")
+
+
+@rule(
+    "RW211",
+    Severity.ERROR,
+    "ONNX and manifest do not belong together",
+    "the file was changed after its export, so nothing that was measured on it holds",
+    "export the model again",
+)
+def changed_onnx(config: Config) -> Iterator[Hit]:
+    """Yield ONNX files whose digest is not the manifest's."""
+    engine, named = config.path("model-engine-file"), config.path("onnx-file")
+    match = engine and ENGINE_NAME.search(engine.name)
+    onnx = engine.with_name(engine.name[: match.start()]) if engine and match else named
+    onnx = named or onnx
+    if onnx is None or not onnx.is_file() or not manifest.manifest_of(onnx).is_file():
+        return
+    try:
+        manifest.load_verified(onnx)
+    except ModelError as error:
+        key = "onnx-file" if named else "model-engine-file"
+        yield Hit(str(error).splitlines()[0], key=key)
+
+
+@rule(
+    "RW212",
+    Severity.ERROR,
+    "detector head that is not clustered",
+    "ropewatch's detectors give every candidate; without NMS one person becomes many",
+    "set cluster-mode=2",
+)
+def unclustered(config: Config) -> Iterator[Hit]:
+    """Yield our detectors under another cluster mode than NMS."""
+    model = config.manifest()
+    if model is not None and model.kind == "detector" and config.cluster_mode not in (0, 2):
+        yield Hit(f"cluster-mode={config.cluster_mode}", key="cluster-mode")
+
+
+def _labels(config: Config) -> tuple[str, ...]:
+    """Labels of a well-shaped file, else nothing; the shape is RW205's."""
+    path = config.path("labelfile-path")
+    read = {DETECTOR: read_detector_labels, CLASSIFIER: read_classifier_labels}
+    reader = read.get(config.network_type)
+    if path is None or reader is None:
+        return ()
+    try:
+        return reader(path)
+    except ModelError:
+        return ()

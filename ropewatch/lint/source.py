@@ -1,0 +1,182 @@
+"""Reads nvinfer configurations with line numbers: ini as GLib's key files do, YAML by PyYAML."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import yaml
+
+from ropewatch.errors import ModelError
+from ropewatch.nvinfer_keys import INT_MAX, Kind, Value
+
+YAML_SUFFIXES: Final = (".yml", ".yaml")
+_ESCAPES: Final = {"s": " ", "n": "\n", "t": "\t", "r": "\r", "\\": "\\"}
+_GROUP: Final = re.compile(r"\[([^\[\]\x00-\x1f]+)\]\s*")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One key of a file; `text` is None where YAML has a list or a mapping."""
+
+    group: str
+    name: str
+    text: str | None
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigText:
+    """A file as text.
+
+    Attributes:
+        path: the file.
+        is_yaml: read as YAML, by its suffix, as nvinfer does.
+        groups: name and line of each group, in the file's order.
+        entries: every key in the file's order, repeated ones too.
+    """
+
+    path: Path
+    is_yaml: bool
+    groups: tuple[tuple[str, int], ...]
+    entries: tuple[Entry, ...]
+
+
+def read_text(path: Path) -> str:
+    """Read a file.
+
+    Raises:
+        ModelError: it is absent or is not UTF-8 text.
+    """
+    try:
+        return path.read_text(encoding="utf-8-sig" if path.suffix in YAML_SUFFIXES else "utf-8")
+    except FileNotFoundError:
+        raise ModelError(f"{path}: no such file, want a configuration; correct the path") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ModelError(f"{path}: {error}, want a readable UTF-8 text; correct it") from None
+
+
+def read_config(path: Path) -> ConfigText:
+    """Read a file; its suffix alone decides the format, as in nvinfer.
+
+    Raises:
+        ModelError: it cannot be read as that format.
+    """
+    text = read_text(path)
+    return _read_yaml(path, text) if path.suffix in YAML_SUFFIXES else _read_ini(path, text)
+
+
+def _read_ini(path: Path, text: str) -> ConfigText:
+    groups: list[tuple[str, int]] = []
+    entries: list[Entry] = []
+    for number, raw in enumerate(text.split("\n"), 1):
+        line = raw.removesuffix("\r").lstrip()
+        if not line or line.startswith("#"):
+            continue
+        header = _GROUP.fullmatch(line)
+        if header is not None:
+            groups.append((header[1], number))
+            continue
+        name, equals, value = line.partition("=")
+        if not equals or not name.strip() or not groups or line.startswith("["):
+            raise ModelError(
+                f"{path}:{number}: {line[:60]!r}, want [group], key=value or # comment, and a "
+                f"group before the first key; GLib refuses the whole file for this line"
+            )
+        entries.append(Entry(groups[-1][0], name.rstrip(), value.lstrip(), number))
+    return ConfigText(path, False, tuple(groups), tuple(entries))
+
+
+def _read_yaml(path: Path, text: str) -> ConfigText:
+    # A directive that OpenCV writes; yaml-cpp takes it, PyYAML does not.
+    text = re.sub(r"^%YAML:", "#", text, flags=re.MULTILINE)
+    try:
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise ModelError(f"{path}: {error}, want YAML; correct the file") from None
+    groups: list[tuple[str, int]] = []
+    entries: list[Entry] = []
+    for group, inner in root.value if isinstance(root, yaml.MappingNode) else ():
+        if not isinstance(group, yaml.ScalarNode):
+            continue
+        groups.append((group.value, group.start_mark.line + 1))
+        for key, value in inner.value if isinstance(inner, yaml.MappingNode) else ():
+            scalar = value.value if isinstance(value, yaml.ScalarNode) else None
+            name = key.value if isinstance(key, yaml.ScalarNode) else "?"
+            entries.append(Entry(group.value, name, scalar, key.start_mark.line + 1))
+    return ConfigText(path, True, tuple(groups), tuple(entries))
+
+
+def read_value(text: str, kind: Kind, *, is_yaml: bool) -> Value:
+    """Read a value's text as nvinfer does.
+
+    Raises:
+        ValueError: nvinfer's parser refuses it.
+    """
+    if kind in (Kind.STRING, Kind.PATH):
+        return text if is_yaml else _unescaped(text)
+    if kind is Kind.BOOL:
+        return _yaml_int(text) != 0 if is_yaml else _ini_bool(text)
+    integer = _yaml_int if is_yaml else _ini_int
+    if kind is Kind.INT:
+        return integer(text)
+    if kind is Kind.FLOAT:
+        return _number(text, is_yaml=is_yaml)
+    if is_yaml:
+        parts = [part.strip() for part in text.split(";") if part.strip()]
+    else:
+        parts = [
+            _unescaped(part.replace("\\;", ";"))
+            for part in re.findall(r"((?:\\.|[^\\;]|\\$)*)(?:;|$)", text)
+        ]
+        if parts[-1] == "":
+            parts.pop()
+    if kind is Kind.INTS:
+        return tuple(map(integer, parts))
+    if kind is Kind.FLOATS:
+        return tuple(_number(part, is_yaml=is_yaml) for part in parts)
+    return tuple(parts)
+
+
+def _ini_bool(text: str) -> bool:
+    word = text.rstrip()
+    if word not in ("0", "1", "true", "false"):
+        raise ValueError(repr(text))
+    return word in ("1", "true")
+
+
+def _ini_int(text: str) -> int:
+    # GLib looks at one character behind the digits only: "1 # a comment" is 1.
+    found = re.match(r"\s*([+-]?[0-9]+)(?:\s|$)", text, re.ASCII)
+    if found is None and re.match(r"(?!\s*[+-]?[0-9])\s", text):
+        return 0  # within a list a blank is a number for GLib
+    if found is None or not -INT_MAX - 1 <= int(found[1]) <= INT_MAX:
+        raise ValueError(repr(text))
+    return int(found[1])
+
+
+def _yaml_int(text: str) -> int:
+    # std::stoi: what follows the digits is not looked at, and "true" throws.
+    found = re.match(r"\s*([+-]?[0-9]+)", text)
+    if found is None:
+        raise ValueError(repr(text))
+    return int(found[1])
+
+
+def _number(text: str, *, is_yaml: bool) -> float:
+    # GLib takes no blank behind a number, and no underscore as Python would.
+    if "_" in text or (not is_yaml and text != text.rstrip()):
+        raise ValueError(repr(text))
+    hexadecimal = re.fullmatch(r"\s*[+-]?0[xX].*", text)
+    return float.fromhex(text) if hexadecimal else float(text)
+
+
+def _unescaped(text: str) -> str:
+    """Resolve the escapes of GLib's key files; any other backslash is an error there."""
+
+    def one(match: re.Match[str]) -> str:
+        if match[1] not in _ESCAPES:
+            raise ValueError(repr(text))
+        return _ESCAPES[match[1]]
+
+    return re.sub(r"\\(.?)", one, text)

@@ -1,0 +1,111 @@
+"""The corpus of broken configurations, one a code, and our own configurations, which are clean."""
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from ropewatch.cli import main
+from ropewatch.errors import ModelError
+from ropewatch.lint.check import check_files
+from ropewatch.lint.findings import RULES
+from ropewatch.lint.report import code_table
+from ropewatch.nvinfer_keys import CLASS_KEYS, PROPERTY_KEYS
+
+REPOSITORY = Path(__file__).parents[2]
+BROKEN = Path(__file__).with_name("broken")
+
+
+def _case(code: str, folder: Path) -> Path:
+    """Copy a case; engines are never in the repository, so that of RW210 is made here."""
+    copy = folder / code
+    shutil.copytree(BROKEN / code, copy)
+    if code == "RW210":
+        engine = copy / "person.onnx_b2_gpu0_fp16.engine"
+        engine.write_bytes(b"x")
+        written_s = (copy / "person.onnx").stat().st_mtime
+        os.utime(engine, (written_s - 60, written_s - 60))
+    site = copy / "site.yaml"
+    return site if site.exists() else next(copy.glob("config.*"))
+
+
+def test_every_code_has_a_case_and_every_case_a_code() -> None:
+    assert {case.name for case in BROKEN.iterdir()} == set(RULES)
+
+
+@pytest.mark.parametrize("code", [case.name for case in sorted(BROKEN.iterdir())])
+def test_each_case_gives_exactly_its_finding(code: str, tmp_path: Path) -> None:
+    findings = check_files([_case(code, tmp_path)])
+    assert [one.code for one in findings] == [code]
+    assert findings[0].line >= 1
+    assert findings[0].reason
+    assert findings[0].fix
+
+
+def test_shipped_configurations_and_sites_are_clean(tmp_path: Path) -> None:
+    shutil.copytree(REPOSITORY / "configs", tmp_path / "configs")
+    shutil.copytree(REPOSITORY / "demo" / "models", tmp_path / "demo" / "models")
+    library = tmp_path / "plugins" / "nvdsinfer_ropewatch" / "libnvdsinfer_ropewatch.so"
+    library.parent.mkdir(parents=True)
+    # The library is built by scripts/setup and is no part of the repository.
+    library.write_bytes(b"")
+    configs = tmp_path / "configs"
+    files = [*sorted((configs / "nvinfer").glob("*.txt")), *sorted(configs.glob("*.yaml"))]
+    assert len(files) >= 6
+    assert check_files(files) == []
+
+
+def test_a_finding_names_the_line_and_the_nearest_key() -> None:
+    (finding,) = check_files([BROKEN / "RW001" / "config.txt"])
+    line = (BROKEN / "RW001" / "config.txt").read_text().splitlines()[finding.line - 1]
+    assert line == "batch-sise=2"
+    assert finding.fix == "write batch-size"
+
+
+@pytest.mark.parametrize("text", ["[property]\nno equals sign\n", "gie-unique-id=1\n", "", "\xff"])
+def test_what_glib_refuses_is_unusable(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "config.txt"
+    path.write_bytes(text.encode("latin-1"))
+    with pytest.raises(ModelError, match=r"config\.txt"):
+        check_files([path])
+
+
+def test_the_exit_code_says_clean_findings_or_unusable(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clean = REPOSITORY / "configs" / "nvinfer" / "demo_rope.txt"
+    assert main(["check", str(clean)]) == 0
+    assert main(["check", str(BROKEN / "RW111" / "config.txt")]) == 1
+    assert "RW111: topk=0" in capsys.readouterr().out
+    assert main(["check", str(tmp_path / "nowhere.txt")]) == 2
+    assert "no such file" in capsys.readouterr().err
+
+
+def test_json_and_sarif_carry_the_same_findings(capsys: pytest.CaptureFixture[str]) -> None:
+    path = str(BROKEN / "RW102" / "config.txt")
+    main(["check", "--format", "json", path])
+    (one,) = json.loads(capsys.readouterr().out)
+    main(["check", "--format", "sarif", path])
+    (result,) = json.loads(capsys.readouterr().out)["runs"][0]["results"]
+    assert one["code"] == result["ruleId"] == "RW102"
+    region = result["locations"][0]["physicalLocation"]["region"]
+    assert one["line"] == region["startLine"] > 1
+
+
+@pytest.mark.parametrize("name", [*PROPERTY_KEYS, *CLASS_KEYS, *RULES])
+def test_every_key_and_every_code_is_explained(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["explain", name]) == 0
+    assert capsys.readouterr().out.startswith(name)
+
+
+def test_an_unknown_name_gets_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["explain", "cluster-mod"]) == 1
+    assert "did you mean cluster-mode" in capsys.readouterr().err
+
+
+def test_the_document_has_the_table_of_the_rules() -> None:
+    assert code_table() in (REPOSITORY / "docs" / "check.md").read_text(encoding="utf-8")
