@@ -89,7 +89,9 @@ def _explain_rule(one: Rule) -> str:
 
 def _explain_key(key: Key, group: str) -> str:
     modes = {"P": "whole frames", "S": "objects", "PS": "whole frames and objects"}[key.modes]
-    networks = ", ".join(_LETTERS[letter] for letter in key.networks)
+    # Class groups are read for detectors and instance segmentation only, whatever the key says.
+    letters = key.networks if group == "[property]" else "DI"
+    networks = ", ".join(_LETTERS[letter] for letter in letters)
     codes = [one.code for one in RULES.values() if key.name in f"{one.title} {one.fix}".split()]
     lines = [
         f"{key.name} in {group}: {key.meaning}",

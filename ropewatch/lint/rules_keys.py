@@ -182,7 +182,7 @@ def no_classes(config: Config) -> Iterator[Hit]:
     "RW113",
     Severity.WARNING,
     "NMS thresholds without NMS",
-    "cluster-mode 4 looks at pre-cluster-threshold and topk is NMS's; the IoU is not looked at",
+    "nobody compares the IoU of boxes in a mode without NMS",
     "take nms-iou-threshold out, or set cluster-mode=2",
 )
 def idle_nms(config: Config) -> Iterator[Hit]:
