@@ -1,9 +1,9 @@
 """The ONNX operators that TensorRT 10's parser takes, and the check that a graph holds no other.
 
 Source: https://github.com/onnx/onnx-tensorrt, docs/operators.md, at release/10.1-GA (commit
-96e781103cfc), the rows marked supported. Later releases took more; a
-graph that 10.1 takes is the safe one, since JetPack 6 has 10.3. Restrictions by type and attribute
-stand in the same file and are not checked here: building the engine tells.
+96e781103cfc), the rows marked supported. Later releases took more; a graph that 10.1 takes is the
+safe one, since JetPack 6 has 10.3. Restrictions by type and attribute stand in the same file and
+are not checked here: building the engine tells.
 """
 
 from collections.abc import Iterable
