@@ -17,6 +17,7 @@ _ELEMENTS = "plugins.standin.elements"
 # are imported after Gst.init, since their pad templates need it.
 _TABLE: dict[str, tuple[str, str, int]] = {
     "nvstreammux": (f"{_ELEMENTS}.nvstreammux", "muxer_class", 0),
+    "nvstreamdemux": (f"{_ELEMENTS}.nvstreamdemux", "NvStreamDemux", 0),
     "nvurisrcbin": (f"{_ELEMENTS}.nvurisrcbin", "NvUriSrcBin", 0),
     "nvv4l2decoder": (f"{_ELEMENTS}.nvv4l2decoder", "NvV4l2Decoder", _ABOVE_PRIMARY),
     "nvvideoconvert": (f"{_ELEMENTS}.nvvideoconvert", "NvVideoConvert", 0),
@@ -31,7 +32,7 @@ _TABLE: dict[str, tuple[str, str, int]] = {
     "nvtracker": ("plugins.standin.nvtracker.element", "NvTracker", 0),
 }
 # Elements of DeepStream that have no stand-in; their presence tells of an installed SDK as well.
-_WITHOUT_STAND_IN = ("nvinferserver", "nvstreamdemux", "nvdspreprocess", "nvdsanalytics")
+_WITHOUT_STAND_IN = ("nvinferserver", "nvdspreprocess", "nvdsanalytics")
 _SAME_NAMED = ("nvmsgconv", "nvmsgbroker", "nvmultiurisrcbin")
 
 

@@ -19,7 +19,6 @@ MISSING = {
     "nvinferserver": "Triton's configuration and protocol; with an ONNX model use nvinfer",
     "nvdspreprocess": "tensors prepared outside nvinfer, and its regions",
     "nvdsanalytics": "lines, regions and their metadata",
-    "nvstreamdemux": "one pad a source, each frame with its own metadata",
     "nvmsgconv": "event messages and their payloads",
     "nvmsgbroker": "the protocol adapters' libraries",
     "nvsegvisual": "segmentation networks and their metadata",
