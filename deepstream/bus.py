@@ -257,8 +257,9 @@ def _is_inside(element: Any, owner: Any) -> bool:
 
 def _error_text(message: Any) -> str:
     error, debug = message.parse_error()
-    # The debug text begins with the place in the C source; its last line is for people.
-    detail = debug.strip().splitlines()[-1].strip() if debug else ""
+    # The debug text begins with the place in the C source; a line after it is for people.
+    lines = (debug or "").strip().splitlines()
+    detail = lines[-1].strip() if len(lines) > 1 else ""
     text = f"{message.src.get_name()}: {error.message}"
     return f"{text} ({detail})" if detail and detail not in error.message else text
 
