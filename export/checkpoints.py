@@ -169,23 +169,6 @@ def load_weights(architecture: Architecture, found: Found, *, origin: Path) -> R
     return model
 
 
-def load_checkpoint(path: Path) -> RoiClassifier:
-    """A checkpoint that `save_checkpoint` wrote, ready to use."""
-    checkpoint = read_checkpoint(path)
-    if checkpoint.architecture is None:
-        raise ModelError(f"{path}: no architecture in it, want one; give --architecture")
-    try:
-        architecture = Architecture.from_json(checkpoint.architecture)
-    except (TypeError, ValueError) as error:
-        raise ModelError(f"{path}: architecture: {error}; write the checkpoint again") from error
-    found = find_model(
-        checkpoint,
-        backbone=architecture.backbone,
-        backbone_kwargs=architecture.backbone_kwargs,
-    )
-    return load_weights(architecture, found, origin=path)
-
-
 def _equal(one: Tensors, other: Tensors) -> bool:
     return list(one) == list(other) and all(
         torch.equal(value, other[name]) for name, value in one.items()

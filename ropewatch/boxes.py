@@ -48,12 +48,6 @@ def ltwh_to_xyxy(boxes_ltwh_px: npt.ArrayLike) -> Boxes64:
     return np.hstack([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]])
 
 
-def xyxy_to_ltwh(boxes_xyxy_px: npt.ArrayLike) -> Boxes64:
-    """Left, top, right, bottom to left, top, width, height; (N, 4) float64, N may be 0."""
-    boxes = _checked(boxes_xyxy_px, "boxes_xyxy_px")
-    return np.hstack([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]])
-
-
 def expand_boxes(
     boxes_ltwh_px: npt.ArrayLike, *, x_each_side: float, y_top: float, y_bottom: float
 ) -> Boxes64:

@@ -125,15 +125,3 @@ def _loss(
         where(features), tokens, pos_weight=torch.tensor(6.0)
     )
     return judged + rope_weight * found
-
-
-def unroped_probabilities(
-    model: RoiClassifier, crops: npt.NDArray[np.uint8]
-) -> npt.NDArray[np.float64]:
-    """Score of the label `unroped` for crops (C, H, W, 3) uint8 RGB, (C,)."""
-    scores = []
-    with torch.inference_mode():
-        for start in range(0, len(crops), 128):
-            images = torch.from_numpy(crops[start : start + 128]).permute(0, 3, 1, 2)
-            scores.append(model(model.normalise(images)).softmax(1)[:, 1].double().numpy())
-    return np.concatenate(scores) if scores else np.zeros(0)
