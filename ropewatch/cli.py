@@ -5,6 +5,7 @@ but a source was lost or messages were left undelivered.
 """
 
 import argparse
+import importlib.util
 import logging
 import math
 import sys
@@ -31,9 +32,11 @@ def parser() -> argparse.ArgumentParser:
     from export.cli import add_export_commands  # noqa: PLC0415 - the core reaches outward lazily
 
     add_export_commands(commands)
-    from plugins.standin.cli import add_standin_commands  # noqa: PLC0415 - GStreamer waits as well
+    # A box's image has no stand-ins, hence no commands for them.
+    if importlib.util.find_spec("plugins.standin") is not None:
+        from plugins.standin.cli import add_standin_commands  # noqa: PLC0415 - GStreamer waits too
 
-    add_standin_commands(commands)
+        add_standin_commands(commands)
     from ropewatch.lint.command import add_lint_commands  # noqa: PLC0415 - YAML waits as well
 
     add_lint_commands(commands)
