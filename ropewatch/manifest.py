@@ -94,9 +94,13 @@ class Manifest(_Part):
     architecture_origins: dict[str, str] | None = Field(
         None, description="Where each field of the architecture came from."
     )
-    architecture_status: Literal["unverified"] | None = Field(
+    architecture_status: Literal["unverified", "verified"] | None = Field(
         None,
-        description="Unverified: what leaves no tensor was never compared with the training code.",
+        description="Verified: compared with outputs of the training code itself. Unverified: what "
+        "leaves no tensor, such as pooling and activation, was not.",
+    )
+    golden: FileFact | None = Field(
+        None, description="Inputs with the outputs that PyTorch gives, see ropewatch.golden."
     )
     operators: dict[str, int] = Field(description="ONNX operators and how often each occurs.")
     parity: tuple[ParityFact, ...] = Field(min_length=1)
