@@ -24,6 +24,7 @@ class EndReason(str, Enum):
     STREAM_ENDED = "stream_ended"
     SHUTDOWN = "shutdown"
     SOURCE_LOST = "source_lost"
+    RESTART_RECOVERY = "restart_recovery"
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ END_WORDS: Final = {
     EndReason.STREAM_ENDED: "video has ended",
     EndReason.SHUTDOWN: "box was stopped",
     EndReason.SOURCE_LOST: "camera was lost",
+    EndReason.RESTART_RECOVERY: "box was restarted",
 }
 MAX_REMEMBERED_IDS: Final = 100_000
 
@@ -68,7 +69,9 @@ def describe(message: IncidentMessage) -> str:
     else:
         assert data.end_reason is not None
         text = f"END    {where}: {END_WORDS[data.end_reason]} after {data.duration_s or 0:.1f} s"
-    return f"{message.time[11:19]} {at_s:7.2f} s  {text}  [{data.incident_id[-6:]}]"
+    delivery = data.delivery
+    late = f"  late by {delivery.queued_ms / 1e3:.0f} s" if delivery and delivery.late else ""
+    return f"{message.time[11:19]} {at_s:7.2f} s  {text}  [{data.incident_id[-6:]}]{late}"
 
 
 def _until(subscriber: Subscriber, timeout_s: float | None) -> Iterator[Received]:

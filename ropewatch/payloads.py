@@ -13,7 +13,7 @@ from ropewatch.decision import RopeState
 from ropewatch.incidents import EndReason, Phase
 from ropewatch.settings import AlertWhen, Name
 
-SCHEMA_VERSION: Final = "1.0"
+SCHEMA_VERSION: Final = "1.1"
 
 Rfc3339 = Annotated[str, StringConstraints(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$")]
 # Meant to be between 0 and 1, not held to it: a half-precision engine may give 1.0005, and no
@@ -21,12 +21,28 @@ Rfc3339 = Annotated[str, StringConstraints(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:
 Share = Annotated[float, Field(allow_inf_nan=False)]
 Seconds = Annotated[float, Field(ge=0)]
 Count = Annotated[int, Field(ge=0)]
+# Any minor version of this major one: a consumer reads the boxes that are not updated yet.
+Version = Annotated[str, StringConstraints(pattern=r"^1\.\d+$")]
 
 
 class Payload(BaseModel):
     """Base: read-only; what we send holds nothing that the schema does not name."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Delivery(Payload):
+    """How one copy of a message travelled; a copy that is sent again has other values."""
+
+    published_at: Rfc3339 = Field(description="Wall time at which this copy left the box.")
+    queued_ms: Count = Field(
+        description="Milliseconds that the message waited in the box. Across a restart by the "
+        "box's wall clock, which may have been set in between."
+    )
+    late: bool = Field(
+        description="It waited longer than mqtt.outbox.late_after_s, or over a restart: no reason "
+        "to sound a siren now."
+    )
 
 
 class IncidentData(Payload):
@@ -64,7 +80,13 @@ class IncidentData(Payload):
         "null where there is none."
     )
     end_reason: EndReason | None = Field(description="Set in the end only.")
-    duration_s: Seconds | None = Field(description="Stream time from start to end, in the end.")
+    duration_s: Seconds | None = Field(
+        description="Stream time from start to end, in the end; with restart_recovery, to the "
+        "incident's last message before the restart."
+    )
+    delivery: Delivery | None = Field(
+        None, description="Since 1.1. Set when the message leaves the box."
+    )
 
     @model_validator(mode="after")
     def _end_and_only_it_has_a_reason(self) -> Self:
@@ -95,7 +117,7 @@ class IncidentMessage(Payload):
 class BoxStatus(Payload):
     """Retained: whether the box watches, and what is wrong with it."""
 
-    version: Literal["1.0"] = SCHEMA_VERSION
+    version: Version = SCHEMA_VERSION
     site: Name
     box: Name
     boot_id: str = Field(min_length=1)
@@ -110,7 +132,7 @@ class BoxStatus(Payload):
 class CameraStatus(Payload):
     """Retained: whether a camera is watched."""
 
-    version: Literal["1.0"] = SCHEMA_VERSION
+    version: Version = SCHEMA_VERSION
     site: Name
     box: Name
     camera: Name
@@ -139,7 +161,7 @@ class StateCounts(Payload):
 class CameraState(Payload):
     """Retained: what a new subscriber needs to know at once."""
 
-    version: Literal["1.0"] = SCHEMA_VERSION
+    version: Version = SCHEMA_VERSION
     site: Name
     box: Name
     camera: Name

@@ -1,19 +1,22 @@
 """From decisions to MQTT messages, and back for consumers. Knows no MQTT library, no clock."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
 from typing import Any, Literal
 
 from pydantic import BaseModel, ValidationError
-from pydantic_core import from_json
+from pydantic_core import from_json, to_json
 
-from ropewatch.incidents import IncidentEvent
+from ropewatch.decision import RopeState
+from ropewatch.faults import section_of
+from ropewatch.incidents import EndReason, IncidentEvent, Phase
 from ropewatch.payloads import (
     SCHEMA_VERSION,
     BoxStatus,
     CameraState,
     CameraStatus,
+    Delivery,
     IncidentData,
     IncidentMessage,
     StateCounts,
@@ -23,6 +26,9 @@ ROOT = "ropewatch/v1"
 JSON = "application/json"
 CLOUDEVENTS_JSON = "application/cloudevents+json"
 INCIDENT_EXPIRY_S = 7 * 24 * 3600
+# A message that has waited longer than it was to live still reaches who is subscribed now.
+EXPIRY_MIN_S = 60
+NS_PER_MS = 1_000_000
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
@@ -76,19 +82,52 @@ class Wire:
             sequence: one more than that of this box's incident message before.
             time_ns: Unix time of the decision.
         """
+        return self._envelope(self._data(event, sequence), time_ns)
+
+    def recovered_end(self, last: bytes, *, sequence: int, time_ns: int) -> Message:
+        """End an incident that an earlier run of this box has left open.
+
+        Args:
+            last: payload of the newest message that run has committed about it.
+            sequence: of this run, as in `incident`.
+            time_ns: Unix time of now.
+
+        Raises:
+            ValueError: `last` is no incident message.
+        """
+        before = parse_incident(last).data
+        data = before.model_copy(
+            update={
+                "phase": Phase.END,
+                "revision": before.revision + 1,
+                "site": self.site,
+                "box": self.box,
+                "boot_id": self.boot_id,
+                "sequence": sequence,
+                # Nobody has watched since.
+                "state": RopeState.UNKNOWN,
+                "captured_at": None,
+                "end_reason": EndReason.RESTART_RECOVERY,
+                "duration_s": max(before.pts_ns - before.started_pts_ns, 0) / 1e9,
+                "delivery": None,
+            }
+        )
+        return self._envelope(data, time_ns)
+
+    def _envelope(self, data: IncidentData, time_ns: int) -> Message:
         envelope = IncidentMessage.model_validate(
             {
-                "id": f"{self.box}:{self.boot_id}:{sequence}",
-                "source": f"/{self.site}/{self.box}/{event.source_id}",
-                "type": f"io.ropewatch.incident.{event.phase.value}.v1",
-                "subject": event.incident_id,
+                "id": f"{self.box}:{self.boot_id}:{data.sequence}",
+                "source": f"/{self.site}/{self.box}/{data.camera}",
+                "type": f"io.ropewatch.incident.{data.phase.value}.v1",
+                "subject": data.incident_id,
                 "time": rfc3339(time_ns),
                 "dataschema": f"urn:ropewatch:schema:incident:{SCHEMA_VERSION}",
-                "data": self._data(event, sequence),
+                "data": data,
             }
         )
         return Message(
-            topic=self.topic("camera", event.source_id, "incident"),
+            topic=self.topic("camera", data.camera, "incident"),
             payload=_json(envelope),
             qos=1,
             retain=False,
@@ -206,6 +245,32 @@ def rfc3339(time_ns: int) -> str:
     return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
+def stamped(message: Message, *, queued_ns: int, published_ns: int, late: bool) -> Message:
+    """Return a message as it is to be sent after it has waited.
+
+    What is left of its expiry goes with it, and an incident says how it was delivered.
+
+    Args:
+        message: as it was made.
+        queued_ns: how long it has waited.
+        published_ns: Unix time of now.
+        late: too late to act on at once.
+
+    Raises:
+        ValueError: an incident whose payload is not JSON.
+    """
+    expiry_s, payload = message.expiry_s, message.payload
+    if expiry_s is not None:
+        expiry_s = max(expiry_s - queued_ns // 10**9, min(expiry_s, EXPIRY_MIN_S))
+    if message.content_type == CLOUDEVENTS_JSON:
+        content = from_json(payload)
+        content["data"]["delivery"] = Delivery(
+            published_at=rfc3339(published_ns), queued_ms=queued_ns // NS_PER_MS, late=late
+        )
+        payload = to_json(content)
+    return replace(message, payload=payload, expiry_s=expiry_s)
+
+
 def parse_incident(payload: bytes) -> IncidentMessage:
     """Read an incident message as a consumer.
 
@@ -229,9 +294,12 @@ def parse_incident(payload: bytes) -> IncidentMessage:
 def _known(model: type[BaseModel], content: Any) -> Any:
     if not isinstance(content, dict):
         return content
-    known = {key: value for key, value in content.items() if key in model.model_fields}
-    if model is IncidentMessage and "data" in known:
-        known["data"] = _known(IncidentData, known["data"])
+    known = {}
+    for key, value in content.items():
+        field = model.model_fields.get(key)
+        if field is not None:
+            section = section_of(field)
+            known[key] = value if section is None else _known(section, value)
     return known
 
 

@@ -13,7 +13,7 @@ from ropewatch.incidents import EndReason, IncidentEvent, Phase
 from ropewatch.payloads import IncidentData
 from ropewatch.schema import schema_texts, write_schemas
 from ropewatch.settings import AlertWhen
-from ropewatch.wire import Message, Wire, parse_incident, rfc3339
+from ropewatch.wire import EXPIRY_MIN_S, Message, Wire, parse_incident, rfc3339, stamped
 from tests.core.builders import site_data
 
 SCHEMAS = Path(__file__).parents[2] / "configs" / "schema"
@@ -75,7 +75,7 @@ def test_incident_is_a_cloudevent_on_the_cameras_topic() -> None:
         "subject": "01INCIDENT",
         "time": "2026-11-21T01:09:38.123456Z",
         "datacontenttype": "application/json",
-        "dataschema": "urn:ropewatch:schema:incident:1.0",
+        "dataschema": "urn:ropewatch:schema:incident:1.1",
     }
     assert data["object_ids"] == ["7", "9223372036854775808"]
     assert data["captured_at"] == "2023-11-14T22:13:20.000000Z"
@@ -111,8 +111,73 @@ def test_consumer_passes_over_fields_of_a_later_minor_version() -> None:
     content = json.loads(WIRE.incident(START, sequence=1, time_ns=NOW_NS).payload)
     content["traceparent"] = "00-01"
     content["data"]["severity"] = "high"
+    content["data"]["delivery"] = {
+        "published_at": rfc3339(NOW_NS),
+        "queued_ms": 4,
+        "late": False,
+        "attempt": 2,
+    }
 
     assert parse_incident(json.dumps(content).encode()).data.person == 3
+
+
+def test_consumer_reads_a_box_of_an_earlier_minor_version() -> None:
+    content = json.loads(WIRE.incident(START, sequence=1, time_ns=NOW_NS).payload)
+    del content["data"]["delivery"]
+
+    assert parse_incident(json.dumps(content).encode()).data.delivery is None
+
+
+def test_a_message_that_waited_says_so_and_keeps_the_rest_of_its_expiry() -> None:
+    message = WIRE.incident(START, sequence=41, time_ns=NOW_NS)
+
+    sent = stamped(message, queued_ns=90_500_000_000, published_ns=NOW_NS, late=True)
+
+    content = _checked(sent, "incident")
+    assert sent.expiry_s == 604_800 - 90
+    assert content["data"].pop("delivery") == {
+        "published_at": "2026-11-21T01:09:38.123456Z",
+        "queued_ms": 90_500,
+        "late": True,
+    }
+    before = json.loads(message.payload)
+    assert before["data"].pop("delivery") is None
+    assert content == before
+
+
+def test_a_message_that_waited_for_longer_than_its_expiry_still_reaches_subscribers() -> None:
+    message = WIRE.incident(START, sequence=41, time_ns=NOW_NS)
+
+    sent = stamped(message, queued_ns=700_000 * 10**9, published_ns=NOW_NS, late=True)
+
+    assert sent.expiry_s == EXPIRY_MIN_S
+
+
+def test_a_status_is_sent_as_it_was_made() -> None:
+    message = WIRE.will()
+
+    assert stamped(message, queued_ns=5, published_ns=NOW_NS, late=False) == message
+
+
+def test_a_later_run_ends_what_an_earlier_one_has_left_open() -> None:
+    last = WIRE.incident(
+        replace(START, phase=Phase.UPDATE, revision=3, pts_ns=9_000_000_000),
+        sequence=7,
+        time_ns=NOW_NS,
+    )
+    now = Wire(site="yard", box="box1", boot_id="02BOOT")
+
+    message = now.recovered_end(last.payload, sequence=1, time_ns=NOW_NS + 10**9)
+
+    content = _checked(message, "incident")
+    data = content["data"]
+    assert (message.topic, message.expiry_s) == (last.topic, last.expiry_s)
+    assert (content["id"], content["subject"]) == ("box1:02BOOT:1", "01INCIDENT")
+    assert content["type"] == "io.ropewatch.incident.end.v1"
+    assert (data["phase"], data["revision"], data["sequence"]) == ("end", 4, 1)
+    assert (data["end_reason"], data["duration_s"]) == ("restart_recovery", 4.0)
+    assert (data["state"], data["captured_at"]) == ("unknown", None)
+    assert (data["person"], data["smoothed"]) == (3, 0.8)
 
 
 @pytest.mark.parametrize(
