@@ -14,13 +14,16 @@ import numpy.typing as npt
 import onnx
 import torch
 
+from export.attention import with_explicit_attention
 from export.checkpoints import load_weights, read_checkpoint
 from export.classifier_model import Architecture, ForNvinfer, RoiClassifier
-from export.frame import Frames, check_frames, frame_graph
+from export.frame import Frames, check_frames, frame_graph, golden_frames
+from export.golden_pictures import CROPS, golden_pictures
 from export.package import Description, OnStage, publish, silent
-from export.parity import Floats, check_batches, compare
+from export.parity import check_batches, compare
 from export.resolve import resolve
-from export.to_onnx import Batch, to_onnx
+from export.to_onnx import Batch, library_versions, to_onnx
+from ropewatch.golden import PYTORCH, Floats, Golden
 from ropewatch.manifest import ParityFact, Preprocessing
 
 STAGES = 4
@@ -40,9 +43,10 @@ def export_classifier(
     batch: Batch = "dynamic",
     name: str | None = None,
     state_dict: str | None = None,
+    golden_images: Path | None = None,
     on_stage: OnStage = silent,
 ) -> Path:
-    """Export with softmax inside, compare with PyTorch, write `<name>.onnx` and its manifest.
+    """Export with softmax inside, compare with PyTorch, write the ONNX and what lies beside it.
 
     Args:
         weights: a checkpoint of the classifier; see `export.checkpoints`.
@@ -55,6 +59,7 @@ def export_classifier(
         batch: dynamic, or a fixed size.
         name: of the model; None takes the checkpoint's stem.
         state_dict: which to take of several in the checkpoint, such as model and ema.
+        golden_images: folder with crops, or frames, for the golden outputs; None draws some.
         on_stage: told of each of STAGES stages.
 
     Raises:
@@ -67,15 +72,29 @@ def export_classifier(
         checkpoint, given or {}, crop_wh=crop_wh, labels=labels, state_dict=state_dict
     )
     model = load_weights(resolved.architecture, resolved.found, origin=weights)
-    model.write_out_attention()
     description = _describe(model, resolved.origins, name=name, weights=weights)
     if frames is None:
-        graph, parity = _crop(model, description, batch=batch, on_stage=on_stage)
+        pixels = golden_pictures(
+            golden_images,
+            count=CROPS,
+            size_wh=model.architecture.crop_wh,
+            preprocessing=description.preprocessing,
+        )
+        golden = Golden(pixels, {}, {"probabilities": _probabilities(model, pixels)}, _origin())
+        graph, parity = _crop(model, description, pixels, batch=batch, on_stage=on_stage)
     else:
         description = dataclasses.replace(description, mode="frame")
+        golden = golden_frames(
+            model, frames, golden_images, description.preprocessing, origin=_origin()
+        )
         graph, parity = _frames(model, description, frames, batch=batch, on_stage=on_stage)
     on_stage("writing")
-    return publish(graph, dataclasses.replace(description, parity=parity), output_dir=output_dir)
+    described = dataclasses.replace(description, parity=parity)
+    return publish(graph, described, golden, output_dir=output_dir)
+
+
+def _origin() -> dict[str, str]:
+    return {"reference": PYTORCH, **library_versions("timm")}
 
 
 def _describe(
@@ -96,11 +115,16 @@ def _describe(
 
 
 def _crop(
-    model: RoiClassifier, description: Description, *, batch: Batch, on_stage: OnStage
+    model: RoiClassifier,
+    description: Description,
+    golden: npt.NDArray[np.uint8],
+    *,
+    batch: Batch,
+    on_stage: OnStage,
 ) -> tuple[onnx.ModelProto, tuple[ParityFact, ...]]:
     on_stage("exporting to ONNX")
     graph = to_onnx(
-        ForNvinfer(model).eval(),
+        ForNvinfer(with_explicit_attention(model)).eval(),
         size_wh=model.architecture.crop_wh,
         input_name="images",
         output_name="probabilities",
@@ -112,6 +136,7 @@ def _crop(
         batch=batch,
         size_wh=model.architecture.crop_wh,
         preprocessing=description.preprocessing,
+        golden=golden,
         check=lambda pixels, _, answer: compare(
             description.name,
             expected=_probabilities(model, pixels),

@@ -74,6 +74,13 @@ def _add_common(command: argparse.ArgumentParser) -> None:
         default="dynamic",
         help="dynamic, or one size that the model then always takes; default: %(default)s",
     )
+    command.add_argument(
+        "--golden-images",
+        type=Path,
+        help="folder with pictures for the golden outputs, by which engines are judged: frames "
+        "with people for a detector and for frame mode, crops for crop mode; the first by name "
+        "are taken; default: two street pictures of ultralytics for a detector, drawn ones else",
+    )
 
 
 def _add_detector(commands: Any) -> None:
@@ -162,6 +169,7 @@ def _run_detector(args: argparse.Namespace) -> int:
             symmetric_padding=args.padding == "centre",
             trust_pickle=args.trust_pickle,
             name=args.name,
+            golden_images=args.golden_images,
             on_stage=on_stage,
         )
     _tell(written)
@@ -183,6 +191,7 @@ def _run_classifier(args: argparse.Namespace) -> int:
             batch=args.batch,
             name=args.name,
             state_dict=args.state_dict,
+            golden_images=args.golden_images,
             on_stage=on_stage,
         )
     _tell(written)

@@ -9,11 +9,13 @@ import numpy as np
 import torch
 from torch import nn
 
+from export.golden_pictures import DETECTOR_PICTURES, golden_pictures, with_people
 from export.package import Description, OnStage, publish, silent
-from export.parity import Floats, check_batches, compare
-from export.to_onnx import Batch, to_onnx
+from export.parity import check_batches, compare
+from export.to_onnx import Batch, library_versions, to_onnx
 from export.ultralytics_pickle import load_detection_model
 from ropewatch.errors import ModelError
+from ropewatch.golden import PYTORCH, Floats, Golden, as_nvinfer
 from ropewatch.manifest import ParityFact, Preprocessing
 
 STAGES = 4
@@ -91,9 +93,10 @@ def export_detector(
     symmetric_padding: bool = True,
     trust_pickle: bool = False,
     name: str | None = None,
+    golden_images: Path | None = None,
     on_stage: OnStage = silent,
 ) -> Path:
-    """Export, compare with ultralytics' own head, write `<name>.onnx` and its manifest.
+    """Export, compare with ultralytics' own head, write `<name>.onnx` and what lies beside it.
 
     Raises ModelError, and writes nothing, where anything does not fit or differs.
 
@@ -106,6 +109,7 @@ def export_detector(
         symmetric_padding: training had the picture in the middle of the letterbox, not top left.
         trust_pickle: the caller vouches for the checkpoint's author.
         name: of the model; None takes the checkpoint's stem.
+        golden_images: folder with pictures for the golden outputs; None takes ultralytics' own.
         on_stage: told of each of STAGES stages.
     """
     on_stage("reading the checkpoint")
@@ -118,19 +122,40 @@ def export_detector(
     )
     on_stage("comparing with PyTorch")
     preprocessing = _preprocessing(symmetric=symmetric_padding)
+    golden = _golden(model, class_ids, golden_images, size_wh, preprocessing)
     name = name or weights.stem
     parity = check_batches(
         graph,
         batch=batch,
         size_wh=size_wh,
         preprocessing=preprocessing,
+        golden=golden.pixels,
         check=lambda _, images, answer: _compare(
             name, _as_ultralytics_sees_it(model, images, class_ids), answer
         ),
     )
     on_stage("writing")
     description = _describe(name, weights, preprocessing, labels=tuple(classes), parity=parity)
-    return publish(graph, description, output_dir=output_dir)
+    return publish(graph, description, golden, output_dir=output_dir)
+
+
+def _golden(
+    model: Any,
+    class_ids: Sequence[int],
+    folder: Path | None,
+    size_wh: tuple[int, int],
+    preprocessing: Preprocessing,
+) -> Golden:
+    """Pictures with people, where there are some, and the unchanged model's answer."""
+    if folder is None:
+        pixels = with_people(size_wh=size_wh, preprocessing=preprocessing)
+    else:
+        pixels = golden_pictures(
+            folder, count=DETECTOR_PICTURES, size_wh=size_wh, preprocessing=preprocessing
+        )
+    answer = _as_ultralytics_sees_it(model, as_nvinfer(pixels, preprocessing), class_ids)
+    origin = {"reference": PYTORCH, **library_versions("ultralytics")}
+    return Golden(pixels, {}, {"detections": answer}, origin)
 
 
 def _describe(

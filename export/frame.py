@@ -4,7 +4,9 @@ The backbone runs once a picture and RoIAlign pools the token map for each box. 
 ONNX operator, or the same sums as two matrix products, for runtimes that lack the operator.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -14,10 +16,13 @@ import torch
 from torch import nn
 from torchvision.ops import roi_align
 
+from export.attention import with_explicit_attention
 from export.classifier_model import Architecture, RoiClassifier
-from export.parity import Floats, as_nvinfer, compare, run_onnx, sample_images
+from export.golden_pictures import FRAMES, golden_pictures
+from export.parity import compare, run_onnx, sample_images
 from export.to_onnx import Batch, trace
 from ropewatch.errors import ModelError
+from ropewatch.golden import Floats, Golden, as_nvinfer
 from ropewatch.manifest import ParityFact, Preprocessing
 
 RoiAlignForm = Literal["operator", "matmul"]
@@ -143,7 +148,7 @@ def frame_graph(model: RoiClassifier, frames: Frames, *, batch: Batch) -> onnx.M
     boxes = torch.tensor([[0.0, 0, 32, 32]] * 3)
     axes = {name: {0: "boxes"} for name in ("rois", "image_index", "probabilities")}
     return trace(
-        ForFrames(model, form=frames.form).eval(),
+        ForFrames(with_explicit_attention(model), form=frames.form).eval(),
         (images, boxes, torch.zeros(3, dtype=torch.int64)),
         input_names=("images", "rois", "image_index"),
         output_name="probabilities",
@@ -171,9 +176,6 @@ def check_frames(
     for images, count in cases:
         pixels = sample_images(images, size_wh=size_wh)
         rois, index = sample_boxes(count, images=images, size_wh=size_wh)
-        joined = np.concatenate([index[:, None].astype(np.float32), rois], axis=1)
-        with torch.no_grad():
-            logits = model(model.normalise(torch.from_numpy(pixels)), torch.from_numpy(joined))
         feeds: dict[str, npt.NDArray[Any]] = {
             "images": as_nvinfer(pixels, preprocessing),
             "rois": rois,
@@ -181,12 +183,47 @@ def check_frames(
         }
         facts += compare(
             name,
-            expected=logits.softmax(1).numpy(),
+            expected=_probabilities(model, pixels, rois, index),
             actual=run_onnx(graph, feeds),
             quantities={f"probability of {count} boxes": (lambda each: each, 1e-5)},
             batch=images,
         )
     return facts
+
+
+def golden_frames(
+    model: RoiClassifier,
+    frames: Frames,
+    folder: Path | None,
+    preprocessing: Preprocessing,
+    *,
+    origin: Mapping[str, str],
+) -> Golden:
+    """Pictures with boxes, and what torchvision's RoIAlign in PyTorch gives for them."""
+    pixels = golden_pictures(
+        folder, count=FRAMES, size_wh=frames.size_wh, preprocessing=preprocessing
+    )
+    rois, index = sample_boxes(4 * len(pixels), images=len(pixels), size_wh=frames.size_wh)
+    return Golden(
+        pixels,
+        {"rois": rois, "image_index": index},
+        {"probabilities": _probabilities(model, pixels, rois, index)},
+        origin,
+    )
+
+
+def _probabilities(
+    model: RoiClassifier,
+    pixels: npt.NDArray[np.uint8],
+    rois: Floats,
+    image_index: npt.NDArray[np.int64],
+) -> Floats:
+    """PyTorch's answer to 8-bit RGB pixels and boxes, normalised as in training."""
+    joined = np.concatenate([image_index[:, None].astype(np.float32), rois], axis=1)
+    with torch.no_grad():
+        logits = model(model.normalise(torch.from_numpy(pixels)), torch.from_numpy(joined))
+    probabilities: Floats = logits.softmax(1).numpy()
+    return probabilities
 
 
 def sample_boxes(

@@ -1,4 +1,4 @@
-"""What an export leaves behind: the ONNX and its manifest, both whole or neither new."""
+"""What an export leaves behind: ONNX, golden outputs and manifest, all whole or none new."""
 
 import contextlib
 import hashlib
@@ -13,14 +13,9 @@ import onnx
 from export.tensorrt_operators import check_operators
 from export.to_onnx import OPSET, library_versions, operators_of, tensors_of
 from ropewatch.errors import ModelError
-from ropewatch.manifest import (
-    FileFact,
-    Manifest,
-    ParityFact,
-    Preprocessing,
-    manifest_of,
-    sha256_of,
-)
+from ropewatch.files import sha256_of
+from ropewatch.golden import Golden, golden_of
+from ropewatch.manifest import FileFact, Manifest, ParityFact, Preprocessing, manifest_of
 
 # Called with a line of text as each stage begins.
 OnStage = Callable[[str], None]
@@ -55,15 +50,18 @@ def require_file(path: Path, *, wanted: str) -> None:
         raise ModelError(f"{path}: empty, want {wanted}; copy it again")
 
 
-def publish(graph: onnx.ModelProto, description: Description, *, output_dir: Path) -> Path:
-    """Write the ONNX, then its manifest, each under a temporary name first.
+def publish(
+    graph: onnx.ModelProto, description: Description, golden: Golden, *, output_dir: Path
+) -> Path:
+    """Write the ONNX, its golden outputs and its manifest, each under a temporary name first.
 
-    If the power fails between the two, the digest in the old manifest no longer fits and every
-    reader refuses the pair.
+    If the power fails between them, the digests in the old manifest no longer fit and every
+    reader refuses what lies there.
 
     Args:
         graph: checked and compared.
         description: of the graph.
+        golden: what the original gives.
         output_dir: made when missing.
 
     Returns:
@@ -74,10 +72,13 @@ def publish(graph: onnx.ModelProto, description: Description, *, output_dir: Pat
     """
     check_operators(graph)
     content: bytes = graph.SerializeToString()
-    manifest = _manifest(graph, content, description)
-    onnx_path = output_dir / manifest.onnx.file
+    onnx_path = output_dir / f"{description.name}.onnx"
+    contents = {onnx_path: content, golden_of(onnx_path): golden.to_bytes()}
+    manifest = _manifest(
+        graph, description, *(_fact(path.name, held) for path, held in contents.items())
+    )
     text = manifest.model_dump_json(indent=1) + "\n"
-    contents = {onnx_path: content, manifest_of(onnx_path): text.encode()}
+    contents[manifest_of(onnx_path)] = text.encode()
     staged = {final: final.with_name(f".{final.name}.{os.getpid()}.tmp") for final in contents}
     try:
         output_dir.mkdir(parents=True, exist_ok=True)
@@ -97,17 +98,20 @@ def publish(graph: onnx.ModelProto, description: Description, *, output_dir: Pat
     return onnx_path
 
 
-def _manifest(graph: onnx.ModelProto, content: bytes, description: Description) -> Manifest:
+def _fact(name: str, content: bytes) -> FileFact:
+    return FileFact(file=name, sha256=hashlib.sha256(content).hexdigest(), size_bytes=len(content))
+
+
+def _manifest(
+    graph: onnx.ModelProto, description: Description, content: FileFact, golden: FileFact
+) -> Manifest:
     weights = description.weights
     return Manifest(
         format="ropewatch-model-1",
         kind=description.kind,
         mode=description.mode,
-        onnx=FileFact(
-            file=f"{description.name}.onnx",
-            sha256=hashlib.sha256(content).hexdigest(),
-            size_bytes=len(content),
-        ),
+        onnx=content,
+        golden=golden,
         weights=FileFact(
             file=weights.name, sha256=sha256_of(weights), size_bytes=weights.stat().st_size
         ),

@@ -10,9 +10,9 @@ import onnx
 
 from export.to_onnx import Batch
 from ropewatch.errors import ModelError
+from ropewatch.golden import Floats, as_nvinfer
 from ropewatch.manifest import ParityFact, Preprocessing
 
-Floats = npt.NDArray[np.float32]
 # Seven is neither a power of two nor a traced size: a frozen batch does not survive it.
 BATCHES = (1, 2, 7)
 
@@ -26,13 +26,6 @@ def sample_images(batch: int, *, size_wh: tuple[int, int]) -> npt.NDArray[np.uin
     noise = random.integers(-40, 41, blobs.shape)
     images: npt.NDArray[np.uint8] = np.clip(blobs + noise, 0, 255).astype(np.uint8)
     return images
-
-
-def as_nvinfer(images: npt.NDArray[np.uint8], preprocessing: Preprocessing) -> Floats:
-    """What nvinfer makes of 8-bit pixels: scale * (x - offset), (B, 3, H, W) float32."""
-    offsets = np.array(preprocessing.offsets, np.float32).reshape(1, 3, 1, 1)
-    scaled: Floats = np.float32(preprocessing.net_scale_factor) * (images - offsets)
-    return scaled
 
 
 def run_onnx(graph: onnx.ModelProto, feeds: Mapping[str, npt.NDArray[Any]]) -> Floats:
@@ -57,6 +50,7 @@ def check_batches(
     batch: Batch,
     size_wh: tuple[int, int],
     preprocessing: Preprocessing,
+    golden: npt.NDArray[np.uint8],
     check: Callable[[npt.NDArray[np.uint8], Floats, Floats], tuple[ParityFact, ...]],
 ) -> tuple[ParityFact, ...]:
     """Run the graph at each batch size that it must answer to, and check every answer.
@@ -66,12 +60,17 @@ def check_batches(
         batch: dynamic is tried at BATCHES, a fixed size at itself.
         size_wh: width and height, px.
         preprocessing: what nvinfer does to the pixels.
+        golden: pictures that are tried as well, (B, 3, H, W).
         check: takes 8-bit pixels (B, 3, H, W), the same as nvinfer scales them, and the
             graph's answer.
     """
     facts: tuple[ParityFact, ...] = ()
-    for size in BATCHES if batch == "dynamic" else (batch,):
-        pixels = sample_images(size, size_wh=size_wh)
+    drawn = [
+        sample_images(size, size_wh=size_wh)
+        for size in (BATCHES if batch == "dynamic" else (batch,))
+    ]
+    repeated = golden[np.arange(len(golden) if batch == "dynamic" else batch) % len(golden)]
+    for pixels in (*drawn, repeated):
         images = as_nvinfer(pixels, preprocessing)
         facts += check(pixels, images, run_onnx(graph, {graph.graph.input[0].name: images}))
     return facts

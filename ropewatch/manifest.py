@@ -5,7 +5,6 @@ from. Export writes it, everyone else reads it. An engine is named after its ONN
 machine without TensorRT finds the ONNX through the engine that an nvinfer config names.
 """
 
-import hashlib
 import json
 import re
 from pathlib import Path
@@ -15,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from typing_extensions import Self
 
 from ropewatch.errors import ModelError
+from ropewatch.files import sha256_of
 
 SUFFIX = ".manifest.json"
 # nvinfer names what it builds <onnx>_b<batch>_<device>_<precision>.engine (DeepStream 9.1).
@@ -96,8 +96,8 @@ class Manifest(_Part):
     )
     architecture_status: Literal["unverified", "verified"] | None = Field(
         None,
-        description="Verified: compared with outputs of the training code itself. Unverified: what "
-        "leaves no tensor, such as pooling and activation, was not.",
+        description="Verified: compared with outputs of the training code itself. Unverified: "
+        "what leaves no tensor, such as pooling and activation, was not.",
     )
     golden: FileFact | None = Field(
         None, description="Inputs with the outputs that PyTorch gives, see ropewatch.golden."
@@ -146,15 +146,6 @@ class Manifest(_Part):
 def manifest_of(onnx: Path) -> Path:
     """Where the manifest of an ONNX file is."""
     return onnx.with_name(onnx.name + SUFFIX)
-
-
-def sha256_of(path: Path) -> str:
-    """Digest of a file as 64 hex digits, read in pieces."""
-    digest = hashlib.sha256()
-    with path.open("rb") as stream:
-        while piece := stream.read(1 << 20):
-            digest.update(piece)
-    return digest.hexdigest()
 
 
 def load_verified(onnx: Path) -> Manifest:

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from ropewatch.errors import ModelError
+from ropewatch.golden import load_golden
 from ropewatch.manifest import load_verified
 
 torch = pytest.importorskip("torch", reason="needs scripts/setup --export")
@@ -59,7 +60,7 @@ def test_classifier_export_is_a_verified_pair_that_runs_at_any_batch(
     manifest = load_verified(onnx)
     assert manifest.labels == ("roped", "unroped")
     assert manifest.network_wh_px == (48, 80)
-    assert {fact.batch for fact in manifest.parity} == {1, 2, 7}
+    assert {fact.batch for fact in manifest.parity} == {1, 2, 7, 8}, "8 golden crops"
     session = onnxruntime.InferenceSession(str(onnx), providers=["CPUExecutionProvider"])
     pixels = np.random.default_rng(3).integers(0, 256, (5, 3, 80, 48)).astype(np.uint8)
     offsets = np.array(manifest.preprocessing.offsets, np.float32).reshape(1, 3, 1, 1)
@@ -69,6 +70,17 @@ def test_classifier_export_is_a_verified_pair_that_runs_at_any_batch(
         expected = model(model.normalise(torch.from_numpy(pixels))).softmax(1).numpy()
     np.testing.assert_allclose(probabilities, expected, atol=1e-6)
     assert np.ptp(probabilities[:, 0]) > 0.01, "the comparison says nothing if all are equal"
+
+
+def test_classifier_export_leaves_what_pytorch_gives_for_crops(model: Any, weights: Path) -> None:
+    _, golden = load_golden(export(weights))
+
+    assert golden.origin["reference"] == "pytorch"
+    with torch.no_grad():
+        logits = model(model.normalise(torch.from_numpy(golden.pixels)))
+    np.testing.assert_allclose(
+        golden.outputs["probabilities"], logits.softmax(1).numpy(), rtol=0, atol=1e-6
+    )
 
 
 def test_classifier_export_with_a_fixed_batch_takes_that_batch(weights: Path) -> None:

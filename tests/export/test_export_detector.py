@@ -10,11 +10,13 @@ import numpy as np
 import pytest
 
 from ropewatch.errors import ModelError
+from ropewatch.golden import load_golden
 from ropewatch.manifest import load_verified
 
 torch = pytest.importorskip("torch", reason="needs scripts/setup --export")
 pickles = pytest.importorskip("export.ultralytics_pickle")
 onnxruntime = pytest.importorskip("onnxruntime")
+cv2 = pytest.importorskip("cv2")
 
 pytestmark = pytest.mark.export
 ROOT = Path(__file__).parents[2]
@@ -49,11 +51,68 @@ def person(weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return export(weights, tmp_path_factory.mktemp("person"))
 
 
+def test_detector_export_leaves_what_the_unchanged_model_gives_for_pictures(
+    person: Path, weights: Path
+) -> None:
+    manifest, golden = load_golden(person)
+
+    assert golden.origin["reference"] == "pytorch"
+    assert golden.pixels.shape == (4, 3, 96, 64)
+    model = pickles.load_detection_model(weights, trust_pickle=True)
+    with torch.no_grad():
+        answer = model(torch.from_numpy(golden.feeds(manifest)["images"]))[0].numpy()
+    detections = golden.outputs["detections"]
+    np.testing.assert_array_equal(detections[..., 4], answer[:, 5])
+    np.testing.assert_allclose(
+        detections[..., 2:4] - detections[..., :2], answer[:, 2:4].transpose(0, 2, 1), atol=1e-4
+    )
+
+
+def test_detector_golden_pictures_are_letterboxed_as_nvinfer_does(
+    weights: Path, tmp_path: Path
+) -> None:
+    cv2.imwrite(str(tmp_path / "b.png"), np.full((10, 20, 3), (1, 2, 3), np.uint8))
+    cv2.imwrite(str(tmp_path / "a.png"), np.full((200, 100, 3), (4, 5, 6), np.uint8))
+
+    _, golden = load_golden(export(weights, tmp_path / "out", golden_images=tmp_path))
+
+    # BGR in the file, RGB for the network; 64 x 96: 32 rows of 20:10, and 48 columns of 1:2.
+    tall, wide = golden.pixels
+    assert wide[:, 40, 30].tolist() == [3, 2, 1]
+    assert (wide[0] > 0).sum(axis=0).tolist() == [32] * 64
+    assert tall[:, 40, 30].tolist() == [6, 5, 4]
+    assert (tall[0] > 0).sum(axis=1).tolist() == [48] * 96
+    assert tall[0, 0, 7:9].tolist() == [0, 6]
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        (None, "no such folder"),
+        ({}, "no picture in it"),
+        ({"a.png": b"?"}, "a.png: not a picture"),
+    ],
+)
+def test_detector_export_names_golden_pictures_that_it_cannot_use(
+    weights: Path, tmp_path: Path, files: dict[str, bytes] | None, message: str
+) -> None:
+    folder = tmp_path / "pictures"
+    if files is not None:
+        folder.mkdir()
+        for name, content in files.items():
+            (folder / name).write_bytes(content)
+
+    with pytest.raises(ModelError, match=message):
+        export(weights, tmp_path / "out", golden_images=folder)
+
+    assert not (tmp_path / "out").exists()
+
+
 def test_detector_export_gives_rows_of_six_at_any_batch(person: Path) -> None:
     manifest = load_verified(person)
     assert manifest.labels == ("person",)
     assert manifest.outputs[0].shape == ("batch", CANDIDATES, 6)
-    assert {fact.batch for fact in manifest.parity} == {1, 2, 7}
+    assert {fact.batch for fact in manifest.parity} == {1, 2, 7, 4}, "4 golden pictures"
     session = onnxruntime.InferenceSession(str(person), providers=["CPUExecutionProvider"])
     rows = session.run(None, {"images": np.zeros((3, 3, 96, 64), np.float32)})[0]
     assert rows.shape == (3, CANDIDATES, 6)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from ropewatch.errors import ModelError
+from ropewatch.golden import as_nvinfer, load_golden
 from ropewatch.manifest import load_verified
 
 torch = pytest.importorskip("torch", reason="needs scripts/setup --export")
@@ -114,7 +115,7 @@ def test_both_forms_give_the_same_for_any_number_of_boxes(
 ) -> None:
     pixels = parity.sample_images(images, size_wh=FRAME_WH)
     rois, index = frame.sample_boxes(boxes, images=images, size_wh=FRAME_WH)
-    scaled = parity.as_nvinfer(pixels, load_verified(exported["operator"]).preprocessing)
+    scaled = as_nvinfer(pixels, load_verified(exported["operator"]).preprocessing)
     feeds = {"images": scaled, "rois": rois, "image_index": index}
 
     operator, matmul = (
@@ -127,12 +128,23 @@ def test_both_forms_give_the_same_for_any_number_of_boxes(
         assert np.ptp(operator[:, 0]) > 1e-3, "the comparison says nothing if all are equal"
 
 
+def test_golden_outputs_are_those_of_torchvision_for_boxes_in_two_pictures(
+    exported: dict[str, Path],
+) -> None:
+    manifest, golden = load_golden(exported["matmul"])
+
+    answer = parity.run_onnx(onnx.load(exported["operator"]), golden.feeds(manifest))
+
+    assert set(golden.inputs["image_index"]) == {0, 1}
+    np.testing.assert_allclose(golden.outputs["probabilities"], answer, rtol=0, atol=1e-5)
+
+
 def test_equal_constants_are_kept_once(exported: dict[str, Path]) -> None:
-    # 60 cells of 12 pairs, a sine and a cosine table for all blocks, queries and keys.
+    # 60 cells and 5 tokens before them, 12 numbers each: a sine and a cosine table for all blocks.
     tables = [
         tensor
         for tensor in onnx.load(exported["operator"]).graph.initializer
-        if tuple(tensor.dims)[-2:] == (60, 12)
+        if tuple(tensor.dims)[-2:] == (65, 12)
     ]
 
     assert len(tables) == 2
