@@ -162,15 +162,6 @@ class RoiClassifier(nn.Module):
         logits: torch.Tensor = self.head(flat)
         return logits
 
-    def write_out_attention(self) -> None:
-        """Compute attention from scaled queries by products and softmax.
-
-        The same numbers as the fused form; TensorRT 10.3 to 10.7 are reported to compute the
-        graph that the fused form exports to wrongly, for this family of networks.
-        """
-        for block in self.backbone.blocks:
-            block.attn.fused_attn = False
-
     def normalise(self, images_u8: torch.Tensor) -> torch.Tensor:
         """(B, 3, H, W) uint8 RGB to what `forward` takes, float32."""
         mean, std = (
