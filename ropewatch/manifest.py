@@ -71,6 +71,28 @@ class ParityFact(_Part):
     tolerance: float = Field(gt=0)
 
 
+class PaddingCost(_Part):
+    """Detections with nvinfer's padding of zero bytes, against the training's grey of 114."""
+
+    images: int = Field(ge=1)
+    score_min: float = Field(ge=0, le=1, description="Detections below it were left out.")
+    nms_iou: float = Field(gt=0, le=1)
+    grey: int = Field(ge=0, description="Detections with the training's padding.")
+    matched: int = Field(ge=0, description="Of those found with zero bytes, IoU 0.5 or more.")
+    missed: int = Field(ge=0, description="Found with grey alone.")
+    extra: int = Field(ge=0, description="Found with zero bytes alone.")
+    mean_iou: float | None = Field(None, ge=0, le=1, description="Of the matched; none: null.")
+    mean_score_change: float | None = Field(None, description="Zero bytes minus grey.")
+    max_score_change: float | None = Field(None, ge=0, description="Largest, without its sign.")
+
+
+class Polarity(_Part):
+    """What a score is about, as the model's author says; the site decides with the same words."""
+
+    score_label: str = Field(min_length=1)
+    alert_when: Literal["at_or_above", "below"]
+
+
 class Manifest(_Part):
     """What export knows about one ONNX model."""
 
@@ -103,6 +125,18 @@ class Manifest(_Part):
         None, description="Inputs with the outputs that PyTorch gives, see ropewatch.golden."
     )
     operators: dict[str, int] = Field(description="ONNX operators and how often each occurs.")
+    gmacs: float | None = Field(
+        None,
+        gt=0,
+        description="Multiplications, in thousands of millions, of convolutions and matrix "
+        "products, attention included, for one image (and one box).",
+    )
+    padding_cost: PaddingCost | None = Field(
+        None, description="Detector: measured on pictures that the export was given; else null."
+    )
+    polarity: Polarity | None = Field(
+        None, description="Classifier: as given to the export; null leaves it to the site alone."
+    )
     parity: tuple[ParityFact, ...] = Field(min_length=1)
     versions: dict[str, str] = Field(description="The libraries that made the file.")
     licence_notes: tuple[str, ...] = ()
@@ -113,6 +147,11 @@ class Manifest(_Part):
             raise ValueError(f"mode: {self.mode} with kind {self.kind}, want one for a classifier")
         if len(set(self.labels)) != len(self.labels):
             raise ValueError(f"labels: {list(self.labels)}, want each label once")
+        if self.polarity is not None and self.polarity.score_label not in self.labels:
+            raise ValueError(
+                f"polarity: score_label {self.polarity.score_label}, want one of "
+                f"{list(self.labels)}"
+            )
         return self
 
     @property

@@ -1,4 +1,4 @@
-"""JSON Schemas of the site file and of every payload, written from the models.
+"""JSON Schemas of the site file, of manifests and of every payload, written from the models.
 
 Run from the checkout: python -m ropewatch.schema
 """
@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from ropewatch.manifest import Manifest
 from ropewatch.payloads import (
     SCHEMA_VERSION,
     BoxStatus,
@@ -24,7 +25,10 @@ MODELS: dict[str, type[BaseModel]] = {
     "status": BoxStatus,
     "camera_status": CameraStatus,
     "camera_state": CameraState,
+    "manifest": Manifest,
 }
+# What people or older exports write need not hold every field; what we send always does.
+_READ = (SiteSettings, Manifest)
 
 
 def schema_texts() -> dict[str, str]:
@@ -44,8 +48,7 @@ def write_schemas(folder: Path) -> list[Path]:
 
 
 def _text(name: str, model: type[BaseModel]) -> str:
-    # What we send always holds every field, defaults too; a site file need not.
-    mode: Any = "validation" if model is SiteSettings else "serialization"
+    mode: Any = "validation" if model in _READ else "serialization"
     schema = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "$id": f"urn:ropewatch:schema:{name}:{SCHEMA_VERSION}",

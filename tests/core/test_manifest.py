@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 
 from ropewatch.errors import ModelError
@@ -135,3 +136,20 @@ def test_onnx_changed_after_export_is_refused(onnx: Path) -> None:
 
     with pytest.raises(ModelError, match="the file was changed after its export"):
         load_verified(onnx)
+
+
+SCHEMA = Path(__file__).parents[2] / "configs/schema/manifest.schema.json"
+
+
+@pytest.mark.parametrize("name", ["person", "rope"])
+def test_manifests_of_the_demo_fit_the_published_schema(name: str) -> None:
+    path = SCHEMA.parents[2] / f"demo/models/{name}.onnx.manifest.json"
+
+    jsonschema.validate(json.loads(path.read_text()), json.loads(SCHEMA.read_text()))
+
+
+def test_manifest_refuses_a_polarity_about_no_label() -> None:
+    polarity = {"score_label": "unroped", "alert_when": "at_or_above"}
+
+    with pytest.raises(ValueError, match=r"score_label unroped, want one of \['person'\]"):
+        Manifest.model_validate(facts(polarity=polarity))
