@@ -22,7 +22,8 @@ from plugins.standin.nvinfer.config import ClassConfig, InferConfig
 from plugins.standin.nvinfer.labels import Labels
 from plugins.standin.nvinfer.outputs import OutputLayer
 from plugins.standin.nvinfer.postprocess import Candidates
-from plugins.standin.nvinfer.preprocess import NetworkInput, Placement
+from plugins.standin.nvinfer.preprocess import NetworkInput
+from ropewatch.preprocess import Placement
 
 Floats = npt.NDArray[np.float32]
 

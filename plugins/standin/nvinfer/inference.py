@@ -25,11 +25,11 @@ from plugins.standin.nvinfer.postprocess import Candidates, cluster
 from plugins.standin.nvinfer.preprocess import (
     ConversionError,
     Crop,
-    Placement,
     Preprocessor,
     even_crop,
 )
 from plugins.standin.nvinfer.session import Session
+from ropewatch.preprocess import Placement
 
 log = logging.getLogger("ropewatch.standin.nvinfer")
 

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from plugins.standin.nvinfer.config import InferConfig
 from plugins.standin.surface import Surface
 from ropewatch.errors import ModelError
+from ropewatch.preprocess import Placement, place
 
 Bytes = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
@@ -58,18 +59,6 @@ class Crop:
 
 
 @dataclass(frozen=True, slots=True)
-class Placement:
-    """Where a crop lands in the network's input; ratios are destination / source pixels."""
-
-    width: int
-    height: int
-    offset_left: int
-    offset_top: int
-    ratio_x: float
-    ratio_y: float
-
-
-@dataclass(frozen=True, slots=True)
 class NetworkInput:
     """The network's input without the batch; `nhwc` tells the order of the memory."""
 
@@ -101,25 +90,6 @@ def even_crop(left: float, top: float, width: float, height: float) -> Crop:
     if not crop.width or not crop.height:
         raise ConversionError(f"the box {left:g},{top:g} {width:g}x{height:g} rounds to nothing")
     return crop
-
-
-def place(
-    crop_wh: tuple[int, int], network_wh: tuple[int, int], *, keep_aspect: bool, symmetric: bool
-) -> Placement:
-    """Compute where a crop lands; whole pixels are floored as nvinfer floors them."""
-    source_w, source_h = crop_wh
-    network_w, network_h = network_wh
-    width, height = network_wh
-    left = top = 0
-    if keep_aspect:
-        fitted_h = network_w * source_h / source_w
-        if fitted_h <= network_h:
-            height = int(fitted_h)
-        else:
-            width = int(network_h * source_w / source_h)
-        if symmetric:
-            left, top = (network_w - width) // 2, (network_h - height) // 2
-    return Placement(width, height, left, top, width / source_w, height / source_h)
 
 
 def check_crop(crop: Crop, placed: Placement, frame_wh: tuple[int, int], *, vic: bool) -> None:

@@ -9,11 +9,10 @@ from plugins.standin.nvinfer.postprocess import Candidates, above_pre_threshold,
 from plugins.standin.nvinfer.preprocess import (
     ConversionError,
     Crop,
-    Placement,
     check_crop,
     even_crop,
-    place,
 )
+from ropewatch.preprocess import Placement, place
 
 FRAME_WH = (640, 360)
 STRETCH = Placement(64, 32, 0, 0, 64 / 640, 32 / 360)
