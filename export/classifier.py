@@ -109,6 +109,7 @@ def _describe(
         labels=model.architecture.labels,
         architecture=model.architecture.to_json(),
         architecture_origins=origins,
+        attention="explicit",
         library="timm",
         licence_note=PRETRAINED_NOTE,
     )

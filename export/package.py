@@ -40,6 +40,7 @@ class Description:
     mode: Literal["crop", "frame"] | None = None
     architecture: dict[str, Any] | None = None
     architecture_origins: Mapping[str, str] | None = None
+    attention: Literal["explicit"] | None = None
 
 
 def require_file(path: Path, *, wanted: str) -> None:
@@ -75,30 +76,41 @@ def publish(
     onnx_path = output_dir / f"{description.name}.onnx"
     contents = {onnx_path: content, golden_of(onnx_path): golden.to_bytes()}
     manifest = _manifest(
-        graph, description, *(_fact(path.name, held) for path, held in contents.items())
+        graph, description, *(file_fact(path.name, held) for path, held in contents.items())
     )
     text = manifest.model_dump_json(indent=1) + "\n"
     contents[manifest_of(onnx_path)] = text.encode()
+    write_together(contents)
+    return onnx_path
+
+
+def write_together(contents: Mapping[Path, bytes]) -> None:
+    """Write files of one folder, each under a temporary name first, then rename them in order.
+
+    Raises:
+        ModelError: the folder cannot be made or written; it is then as it was.
+    """
+    folder = next(iter(contents)).parent
     staged = {final: final.with_name(f".{final.name}.{os.getpid()}.tmp") for final in contents}
     try:
-        output_dir.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
         for final, temporary in staged.items():
             _write_through(temporary, contents[final])
         for final, temporary in staged.items():
             temporary.replace(final)
     except OSError as error:
         raise ModelError(
-            f"{output_dir}: {error.strerror or error}, want a folder that can be written; "
+            f"{folder}: {error.strerror or error}, want a folder that can be written; "
             f"give another --output"
         ) from error
     finally:
         for temporary in staged.values():
             with contextlib.suppress(OSError):
                 temporary.unlink(missing_ok=True)
-    return onnx_path
 
 
-def _fact(name: str, content: bytes) -> FileFact:
+def file_fact(name: str, content: bytes) -> FileFact:
+    """A file that is about to be written."""
     return FileFact(file=name, sha256=hashlib.sha256(content).hexdigest(), size_bytes=len(content))
 
 
@@ -124,6 +136,7 @@ def _manifest(
         architecture_origins=description.architecture_origins,
         # Only numbers from the training's own code could tell more.
         architecture_status=None if description.architecture is None else "unverified",
+        attention=description.attention,
         operators=operators_of(graph),
         parity=description.parity,
         versions=library_versions(description.library),

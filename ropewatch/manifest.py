@@ -93,6 +93,25 @@ class Polarity(_Part):
     alert_when: Literal["at_or_above", "below"]
 
 
+class DerivedFrom(_Part):
+    """The fp32 ONNX that a typed one was made from, and what the conversion did to it."""
+
+    onnx: FileFact
+    tool: str = Field(min_length=1, description="What converted it, with its version.")
+    precision: Literal["fp16"]
+    fp16_operators: dict[str, int] = Field(description="Computed in half precision, how often.")
+    fp32_operators: dict[str, int] = Field(description="Left as they were, how often.")
+    largest_weights: int = Field(
+        ge=0, description="Weights at the largest number of half precision, 65504, or beyond."
+    )
+    smallest_weights: int = Field(
+        ge=0, description="Weights at its smallest, 6e-8; nearer to zero are raised to it."
+    )
+    max_abs_difference: dict[str, float] = Field(
+        description="From the golden outputs, by quantity with its unit."
+    )
+
+
 class Manifest(_Part):
     """What export knows about one ONNX model."""
 
@@ -123,6 +142,14 @@ class Manifest(_Part):
     )
     golden: FileFact | None = Field(
         None, description="Inputs with the outputs that PyTorch gives, see ropewatch.golden."
+    )
+    derived_from: DerivedFrom | None = Field(
+        None, description="Typed ONNX: its fp32 parent; parity is then with the golden outputs."
+    )
+    attention: Literal["explicit"] | None = Field(
+        None,
+        description="Explicit: as products and softmax, the queries scaled before. Null: none, or "
+        "not known.",
     )
     operators: dict[str, int] = Field(description="ONNX operators and how often each occurs.")
     gmacs: float | None = Field(

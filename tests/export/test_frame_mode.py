@@ -97,7 +97,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 def test_frame_export_says_what_it_takes(exported: dict[str, Path]) -> None:
     manifest = load_verified(exported["operator"])
 
-    assert manifest.mode == "frame"
+    assert (manifest.mode, manifest.attention) == ("frame", "explicit")
     assert manifest.network_wh_px == FRAME_WH
     assert [(tensor.name, tensor.dtype, tensor.shape) for tensor in manifest.inputs] == [
         ("images", "float32", ("batch", 3, 96, 160)),
