@@ -6,21 +6,17 @@ machine without TensorRT finds the ONNX through the engine that an nvinfer confi
 """
 
 import json
-import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from typing_extensions import Self
 
+from ropewatch.engine_names import ENGINE_NAME
 from ropewatch.errors import ModelError
 from ropewatch.files import sha256_of
 
 SUFFIX = ".manifest.json"
-# nvinfer names what it builds <onnx>_b<batch>_<device>_<precision>.engine (DeepStream 9.1).
-_ENGINE_NAME = re.compile(
-    r"(?P<onnx>.+\.onnx)_b\d+_(?:gpu|dla)\d+_(?:fp32|fp16|int8|best)\.engine"
-)
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
@@ -240,11 +236,15 @@ def onnx_of_engine(engine: Path) -> Path:
     decides; without one the engine must have the name that nvinfer gives.
 
     Raises:
-        ModelError: neither leads to an ONNX whose manifest carries its digest.
+        ModelError: neither leads to an ONNX whose manifest carries its digest, or the engine's
+            manifest has the digest of another ONNX.
     """
     own = engine.with_name(engine.name + SUFFIX)
+    wanted = None
     if own.exists():
-        named = _json_object(own).get("onnx")
+        facts = _json_object(own)
+        # Written by hand, as for a stand-in, it may hold the path alone.
+        named, wanted = facts.get("onnx"), facts.get("onnx_sha256")
         if not isinstance(named, str) or not named:
             raise ModelError(
                 f"{own}: onnx: {named!r}, want the path of the ONNX relative to this file; "
@@ -252,15 +252,20 @@ def onnx_of_engine(engine: Path) -> Path:
             )
         onnx = own.parent / named
     else:
-        match = _ENGINE_NAME.fullmatch(engine.name)
-        if match is None:
+        match = ENGINE_NAME.fullmatch(engine.name)
+        if match is None or not match["onnx"].endswith(".onnx"):
             raise ModelError(
                 f"{engine}: the name does not say its ONNX, want NAME.onnx_b1_gpu0_fp16.engine "
                 f"or the like, as nvinfer names engines; rename it, or write {own.name} with the "
                 f"key onnx"
             )
         onnx = engine.with_name(match["onnx"])
-    load_verified(onnx)
+    digest = load_verified(onnx).onnx.sha256
+    if wanted is not None and wanted != digest:
+        raise ModelError(
+            f"{engine}: built from an {onnx.name} of sha256 {str(wanted)[:12]}..., want "
+            f"{digest[:12]}... as the file is now; build the engine again"
+        )
     return onnx
 
 

@@ -1,18 +1,15 @@
 """RW2..: the configuration against the model's manifest, its labels and its engine."""
 
-import re
 from collections.abc import Iterator
 from typing import Final
 
 from ropewatch import manifest
+from ropewatch.engine_names import ENGINE_NAME, engine_name
 from ropewatch.errors import ModelError
 from ropewatch.labels import read_classifier_labels, read_detector_labels
 from ropewatch.lint.config import CLASSIFIER, DETECTOR, Config
 from ropewatch.lint.findings import Hit, Severity, rule
 
-ENGINE_NAME: Final = re.compile(
-    r"_b(?P<batch>[0-9]+)_(?:gpu|dla)[0-9]+_(?P<mode>fp32|fp16|int8|best)\.engine"
-)
 _MODES: Final = {0: "fp32", 1: "int8", 2: "fp16", 3: "best"}
 # nvinfer computes in float32; a manifest keeps more digits than a file needs.
 _TOLERANCE: Final = 1e-4
@@ -157,9 +154,8 @@ def rebuilt(config: Config) -> Iterator[Hit]:
     device = f"gpu{config.integer('gpu-id')}"
     if config.flag("enable-dla"):
         device = f"dla{config.integer('use-dla-core')}"
-    named = (
-        f"{config.words('onnx-file')}_b{config.integer('batch-size')}_{device}_{precision}.engine"
-    )
+    batch = config.integer("batch-size")
+    named = engine_name(config.words("onnx-file"), batch=batch, precision=precision, device=device)
     fix = f"write model-engine-file={named}"
     if engine is None:
         yield Hit("no model-engine-file beside onnx-file", key="onnx-file", fix=fix)
@@ -196,8 +192,9 @@ def other_precision(config: Config) -> Iterator[Hit]:
     """Yield engine names that say another precision than network-mode."""
     match = ENGINE_NAME.search(config.words("model-engine-file"))
     wanted = _MODES[config.integer("network-mode")]
-    if match is not None and match["mode"] != wanted and not config.flag("strongly-typed"):
-        what = f"network-mode={config.integer('network-mode')} is {wanted}, not {match['mode']}"
+    if match is not None and match["precision"] != wanted and not config.flag("strongly-typed"):
+        mode = config.integer("network-mode")
+        what = f"network-mode={mode} is {wanted}, not {match['precision']}"
         yield Hit(what, key="network-mode")
 
 
@@ -228,7 +225,7 @@ def changed_onnx(config: Config) -> Iterator[Hit]:
     """Yield ONNX files whose digest is not the manifest's."""
     engine, named = config.path("model-engine-file"), config.path("onnx-file")
     match = engine and ENGINE_NAME.search(engine.name)
-    onnx = engine.with_name(engine.name[: match.start()]) if engine and match else named
+    onnx = engine.with_name(match["onnx"]) if engine and match else named
     onnx = named or onnx
     if onnx is None or not onnx.is_file() or not manifest.manifest_of(onnx).is_file():
         return

@@ -5,12 +5,12 @@ from typing import Any
 
 import yaml
 
+from ropewatch.engine_names import ENGINE_NAME
 from ropewatch.errors import ModelError
 from ropewatch.labels import read_classifier_labels
 from ropewatch.lint.config import Config, Role, SiteUse
 from ropewatch.lint.findings import Hit, Severity, rule
 from ropewatch.lint.rules_keys import is_latched
-from ropewatch.lint.rules_model import ENGINE_NAME
 
 _SHAPES = {
     Role.DETECTOR: {"process-mode": 1, "network-type": 0},
