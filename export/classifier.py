@@ -23,8 +23,9 @@ from export.package import Description, OnStage, publish, silent
 from export.parity import check_batches, compare
 from export.resolve import resolve
 from export.to_onnx import Batch, library_versions, to_onnx
+from ropewatch.errors import ModelError
 from ropewatch.golden import PYTORCH, Floats, Golden
-from ropewatch.manifest import ParityFact, Preprocessing
+from ropewatch.manifest import ParityFact, Polarity, Preprocessing
 
 STAGES = 4
 PRETRAINED_NOTE = (
@@ -43,7 +44,8 @@ def export_classifier(
     batch: Batch = "dynamic",
     name: str | None = None,
     state_dict: str | None = None,
-    golden_images: Path | None = None,
+    images: Path | None = None,
+    polarity: Polarity | None = None,
     on_stage: OnStage = silent,
 ) -> Path:
     """Export with softmax inside, compare with PyTorch, write the ONNX and what lies beside it.
@@ -59,7 +61,8 @@ def export_classifier(
         batch: dynamic, or a fixed size.
         name: of the model; None takes the checkpoint's stem.
         state_dict: which to take of several in the checkpoint, such as model and ema.
-        golden_images: folder with crops, or frames, for the golden outputs; None draws some.
+        images: folder with crops, or frames, for the golden outputs; None draws some.
+        polarity: what a threshold is about; for the manifest.
         on_stage: told of each of STAGES stages.
 
     Raises:
@@ -73,9 +76,14 @@ def export_classifier(
     )
     model = load_weights(resolved.architecture, resolved.found, origin=weights)
     description = _describe(model, resolved.origins, name=name, weights=weights)
+    if polarity is not None and polarity.score_label not in description.labels:
+        raise ModelError(
+            f"--score-label {polarity.score_label}, want one of {list(description.labels)}"
+        )
+    description = dataclasses.replace(description, polarity=polarity)
     if frames is None:
         pixels = golden_pictures(
-            golden_images,
+            images,
             count=CROPS,
             size_wh=model.architecture.crop_wh,
             preprocessing=description.preprocessing,
@@ -84,9 +92,7 @@ def export_classifier(
         graph, parity = _crop(model, description, pixels, batch=batch, on_stage=on_stage)
     else:
         description = dataclasses.replace(description, mode="frame")
-        golden = golden_frames(
-            model, frames, golden_images, description.preprocessing, origin=_origin()
-        )
+        golden = golden_frames(model, frames, images, description.preprocessing, origin=_origin())
         graph, parity = _frames(model, description, frames, batch=batch, on_stage=on_stage)
     on_stage("writing")
     described = dataclasses.replace(description, parity=parity)

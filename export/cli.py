@@ -16,10 +16,11 @@ from ropewatch.errors import BackendError, ModelError
 if TYPE_CHECKING:
     from export.frame import Frames
     from export.package import OnStage
+    from ropewatch.manifest import Polarity
 
 
 def add_export_commands(subparsers: Any) -> None:
-    """Add `export detector` and `export classifier`; each sets `run`, args to exit code.
+    """Add `export detector`, `classifier` and `typed`; each sets `run`, args to exit code.
 
     Args:
         subparsers: what `argparse.ArgumentParser.add_subparsers` returned.
@@ -28,6 +29,9 @@ def add_export_commands(subparsers: Any) -> None:
     commands = export.add_subparsers(required=True, metavar="model")
     _add_detector(commands)
     _add_classifier(commands)
+    from export.typed_command import add_typed  # noqa: PLC0415 (it imports this module)
+
+    add_typed(commands)
 
 
 def size_wh(text: str) -> tuple[int, int]:
@@ -55,6 +59,13 @@ def names(text: str) -> tuple[str, ...]:
     return parts
 
 
+def digest(text: str) -> str:
+    """Read a sha256 as 64 hex digits."""
+    if re.fullmatch(r"[0-9a-fA-F]{64}", text) is None:
+        raise argparse.ArgumentTypeError(f"{text!r}, want a sha256 of 64 hex digits")
+    return text.lower()
+
+
 def model_name(text: str) -> str:
     """Read a file name without folder or suffix."""
     if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", text) is None:
@@ -75,11 +86,12 @@ def _add_common(command: argparse.ArgumentParser) -> None:
         help="dynamic, or one size that the model then always takes; default: %(default)s",
     )
     command.add_argument(
-        "--golden-images",
+        "--images",
         type=Path,
-        help="folder with pictures for the golden outputs, by which engines are judged: frames "
-        "with people for a detector and for frame mode, crops for crop mode; the first by name "
-        "are taken; default: two street pictures of ultralytics for a detector, drawn ones else",
+        help="folder with pictures: frames with people for a detector and for frame mode, crops "
+        "for crop mode; the first by name become the golden outputs, by which engines are judged, "
+        "and on all of them a detector's cost of padding is measured; default: two street "
+        "pictures of ultralytics, or drawn ones, and no measurement",
     )
 
 
@@ -111,6 +123,15 @@ def _add_detector(commands: Any) -> None:
         "--trust-pickle",
         action="store_true",
         help="read the checkpoint although reading a pickle can run any program in it",
+    )
+    command.add_argument(
+        "--trusted-digest",
+        type=digest,
+        action="append",
+        default=[],
+        metavar="SHA256",
+        help="read the checkpoint if this is its sha256, as whoever made it gave it to you; "
+        "Ultralytics' own yolo11n to yolo11x are known; may be repeated",
     )
     command.set_defaults(run=_run_detector)
 
@@ -152,14 +173,24 @@ def _add_classifier(commands: Any) -> None:
     command.add_argument(
         "--labels", type=names, help="in class order; must agree with the architecture's"
     )
+    command.add_argument(
+        "--score-label", help="label whose probability a threshold is about; with --alert-when"
+    )
+    command.add_argument(
+        "--alert-when",
+        choices=["at_or_above", "below"],
+        help="side of the threshold that alerts; with --score-label both go into the manifest, "
+        "and ropewatch check compares a site with them",
+    )
     command.set_defaults(run=_run_classifier)
 
 
 def _run_detector(args: argparse.Namespace) -> int:
-    _require_torch()
+    require_torch()
     from export.detector import STAGES, export_detector  # noqa: PLC0415 (torch, see the module)
+    from export.ultralytics_pickle import Trust  # noqa: PLC0415 (torch, as above)
 
-    with _progress(STAGES) as on_stage:
+    with progress(STAGES) as on_stage:
         written = export_detector(
             args.weights,
             size_wh=args.size_wh,
@@ -167,9 +198,9 @@ def _run_detector(args: argparse.Namespace) -> int:
             classes=args.classes,
             batch=args.batch,
             symmetric_padding=args.padding == "centre",
-            trust_pickle=args.trust_pickle,
+            trust=Trust(every_pickle=args.trust_pickle, digests=frozenset(args.trusted_digest)),
             name=args.name,
-            golden_images=args.golden_images,
+            images=args.images,
             on_stage=on_stage,
         )
     _tell(written)
@@ -177,25 +208,39 @@ def _run_detector(args: argparse.Namespace) -> int:
 
 
 def _run_classifier(args: argparse.Namespace) -> int:
-    _require_torch()
+    require_torch()
     from export.classifier import STAGES, export_classifier  # noqa: PLC0415 (torch, as above)
 
-    with _progress(STAGES) as on_stage:
+    with progress(STAGES) as on_stage:
         written = export_classifier(
             args.weights,
             output_dir=args.output,
             architecture=_read_architecture(args.architecture),
             crop_wh=args.crop_wh,
             labels=args.labels,
+            polarity=_polarity(args),
             frames=_frames(args),
             batch=args.batch,
             name=args.name,
             state_dict=args.state_dict,
-            golden_images=args.golden_images,
+            images=args.images,
             on_stage=on_stage,
         )
     _tell(written)
     return 0
+
+
+def _polarity(args: argparse.Namespace) -> "Polarity | None":
+    from ropewatch.manifest import Polarity  # noqa: PLC0415 (pydantic)
+
+    if (args.score_label is None) != (args.alert_when is None):
+        raise ModelError(
+            f"--score-label {args.score_label}, --alert-when {args.alert_when}, want both or "
+            f"neither; a score has no meaning without its side"
+        )
+    if args.score_label is None:
+        return None
+    return Polarity(score_label=args.score_label, alert_when=args.alert_when)
 
 
 def _frames(args: argparse.Namespace) -> "Frames | None":
@@ -214,7 +259,8 @@ def _frames(args: argparse.Namespace) -> "Frames | None":
     return Frames(size_wh=args.frame_wh or default.size_wh, form=args.roi_align or default.form)
 
 
-def _require_torch() -> None:
+def require_torch() -> None:
+    """Raise a BackendError where the export extra is not installed."""
     try:
         import onnxslim  # noqa: F401, PLC0415 (only to see that the extra is there)
         import torch  # noqa: F401, PLC0415
@@ -241,7 +287,7 @@ def _read_architecture(path: Path | None) -> dict[str, Any] | None:
 
 
 @contextmanager
-def _progress(stages: int) -> "Iterator[OnStage]":
+def progress(stages: int) -> "Iterator[OnStage]":
     """A bar on the error stream that moves on each time a stage begins."""
     from rich.console import Console  # noqa: PLC0415 (the command line is read without it)
     from rich.progress import (  # noqa: PLC0415

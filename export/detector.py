@@ -1,6 +1,7 @@
 """An ultralytics YOLO11 checkpoint to an ONNX that nvinfer and our parser plugin take."""
 
 import copy
+import dataclasses
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,14 +12,16 @@ from torch import nn
 
 from export.golden_pictures import DETECTOR_PICTURES, golden_pictures, with_people
 from export.package import Description, OnStage, publish, silent
+from export.padding_cost import padding_cost
 from export.parity import check_batches, compare
+from export.pictures import picture_files
 from export.to_onnx import Batch, library_versions, to_onnx
-from export.ultralytics_pickle import load_detection_model
+from export.ultralytics_pickle import PUBLISHED_ALONE, Trust, load_detection_model
 from ropewatch.errors import ModelError
 from ropewatch.golden import PYTORCH, Floats, Golden, as_nvinfer
 from ropewatch.manifest import ParityFact, Preprocessing
 
-STAGES = 4
+STAGES = 5
 PERSON = ("person",)
 LICENCE_NOTE = (
     "YOLO11's code and weights are AGPL-3.0 (Ultralytics), who claim that licence for models "
@@ -91,9 +94,9 @@ def export_detector(
     classes: Sequence[str] = PERSON,
     batch: Batch = "dynamic",
     symmetric_padding: bool = True,
-    trust_pickle: bool = False,
+    trust: Trust = PUBLISHED_ALONE,
     name: str | None = None,
-    golden_images: Path | None = None,
+    images: Path | None = None,
     on_stage: OnStage = silent,
 ) -> Path:
     """Export, compare with ultralytics' own head, write `<name>.onnx` and what lies beside it.
@@ -107,13 +110,14 @@ def export_detector(
         classes: names from the checkpoint; their order becomes the class ids.
         batch: dynamic, or a fixed size.
         symmetric_padding: training had the picture in the middle of the letterbox, not top left.
-        trust_pickle: the caller vouches for the checkpoint's author.
+        trust: which checkpoints may be read, a pickle being a program.
         name: of the model; None takes the checkpoint's stem.
-        golden_images: folder with pictures for the golden outputs; None takes ultralytics' own.
+        images: folder with pictures for the golden outputs and the cost of padding; None
+            takes ultralytics' own for the outputs and measures no cost.
         on_stage: told of each of STAGES stages.
     """
     on_stage("reading the checkpoint")
-    model = load_detection_model(weights, trust_pickle=trust_pickle)
+    model = load_detection_model(weights, trust=trust)
     class_ids = _class_ids(model.names, classes, weights)
     plain = _with_plain_head(model, class_ids, size_wh, weights)
     on_stage("exporting to ONNX")
@@ -122,7 +126,7 @@ def export_detector(
     )
     on_stage("comparing with PyTorch")
     preprocessing = _preprocessing(symmetric=symmetric_padding)
-    golden = _golden(model, class_ids, golden_images, size_wh, preprocessing)
+    golden = _golden(model, class_ids, images, size_wh, preprocessing)
     name = name or weights.stem
     parity = check_batches(
         graph,
@@ -134,9 +138,22 @@ def export_detector(
             name, _as_ultralytics_sees_it(model, images, class_ids), answer
         ),
     )
+    on_stage("measuring what padding costs")
+    cost = None
+    if images is not None:
+        cost = padding_cost(
+            graph,
+            picture_files(images, option="--images"),
+            preprocessing,
+            size_wh=size_wh,
+            classes=len(class_ids),
+            batch=1 if batch == "dynamic" else batch,
+        )
     on_stage("writing")
     description = _describe(name, weights, preprocessing, labels=tuple(classes), parity=parity)
-    return publish(graph, description, golden, output_dir=output_dir)
+    return publish(
+        graph, dataclasses.replace(description, padding_cost=cost), golden, output_dir=output_dir
+    )
 
 
 def _golden(

@@ -3,18 +3,16 @@
 import importlib.util
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from export.parity import sample_images
-from ropewatch.errors import ModelError
+from export.pictures import fit, picture_files, read_picture
 from ropewatch.manifest import Preprocessing
 
 Pixels = npt.NDArray[np.uint8]
 
-SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png")
 # As many as show a decision and keep the file small; the first ones by name are taken.
 DETECTOR_PICTURES, CROPS, FRAMES = 4, 8, 2
 
@@ -40,13 +38,7 @@ def golden_pictures(
     """
     if folder is None:
         return sample_images(count, size_wh=size_wh)
-    if not folder.is_dir():
-        raise ModelError(f"{folder}: no such folder, want one with pictures; fix --golden-images")
-    files = sorted(file for file in folder.iterdir() if file.suffix.lower() in SUFFIXES)
-    if not files:
-        raise ModelError(
-            f"{folder}: no picture in it, want {', '.join(SUFFIXES)}; fix --golden-images"
-        )
+    files = picture_files(folder, option="--images")
     return _read(files[:count], size_wh=size_wh, preprocessing=preprocessing)
 
 
@@ -68,34 +60,4 @@ def with_people(*, size_wh: tuple[int, int], preprocessing: Preprocessing) -> Pi
 def _read(
     files: Sequence[Path], *, size_wh: tuple[int, int], preprocessing: Preprocessing
 ) -> Pixels:
-    import cv2  # noqa: PLC0415 (drawn pictures need none)
-
-    pictures = []
-    for file in files:
-        picture = cv2.imread(str(file), cv2.IMREAD_COLOR)
-        if picture is None:
-            raise ModelError(f"{file}: not a picture, want one that can be read; remove it")
-        if preprocessing.model_color_format == "RGB":
-            picture = cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
-        pictures.append(_fitted(cv2, picture, size_wh, preprocessing).transpose(2, 0, 1))
-    return np.ascontiguousarray(np.stack(pictures), np.uint8)
-
-
-def _fitted(
-    cv2: Any, picture: Pixels, size_wh: tuple[int, int], preprocessing: Preprocessing
-) -> Pixels:
-    """(rows, columns, 3) scaled to the network's size, padded with zeros where ratio is kept."""
-    width, height = size_wh
-    if not preprocessing.maintain_aspect_ratio:
-        stretched: Pixels = cv2.resize(picture, size_wh, interpolation=cv2.INTER_LINEAR)
-        return stretched
-    scale = min(width / picture.shape[1], height / picture.shape[0])
-    columns, rows = (max(1, int(side * scale)) for side in (picture.shape[1], picture.shape[0]))
-    left, top = (
-        (free // 2 if preprocessing.symmetric_padding else 0)
-        for free in (width - columns, height - rows)
-    )
-    padded = np.zeros((height, width, 3), np.uint8)
-    inside = cv2.resize(picture, (columns, rows), interpolation=cv2.INTER_LINEAR)
-    padded[top : top + rows, left : left + columns] = inside
-    return padded
+    return np.stack([fit(read_picture(file), preprocessing, size_wh=size_wh)[0] for file in files])

@@ -1,4 +1,4 @@
-"""What an export leaves behind: ONNX, golden outputs and manifest, all whole or none new."""
+"""What an export leaves behind: ONNX, golden outputs, manifest, report; all whole or none new."""
 
 import contextlib
 import hashlib
@@ -10,12 +10,21 @@ from typing import Any, Literal
 
 import onnx
 
+from export.macs import gmacs
 from export.tensorrt_operators import check_operators
 from export.to_onnx import OPSET, library_versions, operators_of, tensors_of
 from ropewatch.errors import ModelError
 from ropewatch.files import sha256_of
 from ropewatch.golden import Golden, golden_of
-from ropewatch.manifest import FileFact, Manifest, ParityFact, Preprocessing, manifest_of
+from ropewatch.manifest import (
+    FileFact,
+    Manifest,
+    PaddingCost,
+    ParityFact,
+    Polarity,
+    Preprocessing,
+    manifest_of,
+)
 
 # Called with a line of text as each stage begins.
 OnStage = Callable[[str], None]
@@ -41,6 +50,8 @@ class Description:
     architecture: dict[str, Any] | None = None
     architecture_origins: Mapping[str, str] | None = None
     attention: Literal["explicit"] | None = None
+    polarity: Polarity | None = None
+    padding_cost: PaddingCost | None = None
 
 
 def require_file(path: Path, *, wanted: str) -> None:
@@ -54,7 +65,7 @@ def require_file(path: Path, *, wanted: str) -> None:
 def publish(
     graph: onnx.ModelProto, description: Description, golden: Golden, *, output_dir: Path
 ) -> Path:
-    """Write the ONNX, its golden outputs and its manifest, each under a temporary name first.
+    """Write the ONNX and what lies beside it, each under a temporary name first.
 
     If the power fails between them, the digests in the old manifest no longer fit and every
     reader refuses what lies there.
@@ -138,6 +149,9 @@ def _manifest(
         architecture_status=None if description.architecture is None else "unverified",
         attention=description.attention,
         operators=operators_of(graph),
+        gmacs=gmacs(graph),
+        padding_cost=description.padding_cost,
+        polarity=description.polarity,
         parity=description.parity,
         versions=library_versions(description.library),
         licence_notes=(description.licence_note,),

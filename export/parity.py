@@ -28,8 +28,8 @@ def sample_images(batch: int, *, size_wh: tuple[int, int]) -> npt.NDArray[np.uin
     return images
 
 
-def run_onnx(graph: onnx.ModelProto, feeds: Mapping[str, npt.NDArray[Any]]) -> Floats:
-    """The graph's one output for its inputs by name, on the CPU with two threads."""
+def open_onnx(graph: onnx.ModelProto) -> Any:
+    """An ONNX Runtime session on the CPU with two threads."""
     # Read once, at import: without it the wheel leaves a device id in the home folder and
     # reports to its maker (ONNX Runtime 1.31 on Linux).
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
@@ -37,10 +37,14 @@ def run_onnx(graph: onnx.ModelProto, feeds: Mapping[str, npt.NDArray[Any]]) -> F
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 2
-    session = onnxruntime.InferenceSession(
+    return onnxruntime.InferenceSession(
         graph.SerializeToString(), options, providers=["CPUExecutionProvider"]
     )
-    output: Floats = session.run(None, dict(feeds))[0]
+
+
+def run_onnx(graph: onnx.ModelProto, feeds: Mapping[str, npt.NDArray[Any]]) -> Floats:
+    """The graph's one output for its inputs by name."""
+    output: Floats = open_onnx(graph).run(None, dict(feeds))[0]
     return output
 
 

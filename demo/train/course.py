@@ -29,6 +29,7 @@ from demo.train.recipe import (
 from export.checkpoints import save_checkpoint
 from export.classifier import export_classifier
 from export.detector import export_detector
+from export.ultralytics_pickle import Trust
 
 MEASURE_JITTER = 0.03
 """How far boxes of the measured crops are off, as a share of their sides."""
@@ -78,7 +79,7 @@ def _detector(data: Samples, args: argparse.Namespace, report: Callable[[str], N
         checkpoint,
         size_wh=DETECTOR_WH_PX,
         output_dir=args.output,
-        trust_pickle=True,
+        trust=Trust(every_pickle=True),
         name="person",
     )
     report(f"exported {args.output / 'person.onnx'}")

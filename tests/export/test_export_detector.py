@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from ropewatch.errors import ModelError
+from ropewatch.files import sha256_of
 from ropewatch.golden import load_golden
 from ropewatch.manifest import load_verified
 
@@ -42,7 +43,11 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def export(weights: Path, output_dir: Path, **kwargs: Any) -> Path:
     from export.detector import export_detector  # noqa: PLC0415 (torch, which may be absent)
 
-    arguments: dict[str, Any] = {"size_wh": SIZE_WH, "trust_pickle": True, **kwargs}
+    arguments: dict[str, Any] = {
+        "size_wh": SIZE_WH,
+        "trust": pickles.Trust(every_pickle=True),
+        **kwargs,
+    }
     return export_detector(weights, output_dir=output_dir, **arguments)
 
 
@@ -58,7 +63,7 @@ def test_detector_export_leaves_what_the_unchanged_model_gives_for_pictures(
 
     assert golden.origin["reference"] == "pytorch"
     assert golden.pixels.shape == (4, 3, 96, 64)
-    model = pickles.load_detection_model(weights, trust_pickle=True)
+    model = pickles.load_detection_model(weights, trust=pickles.Trust(every_pickle=True))
     with torch.no_grad():
         answer = model(torch.from_numpy(golden.feeds(manifest)["images"]))[0].numpy()
     detections = golden.outputs["detections"]
@@ -74,7 +79,7 @@ def test_detector_golden_pictures_are_letterboxed_as_nvinfer_does(
     cv2.imwrite(str(tmp_path / "b.png"), np.full((10, 20, 3), (1, 2, 3), np.uint8))
     cv2.imwrite(str(tmp_path / "a.png"), np.full((200, 100, 3), (4, 5, 6), np.uint8))
 
-    _, golden = load_golden(export(weights, tmp_path / "out", golden_images=tmp_path))
+    _, golden = load_golden(export(weights, tmp_path / "out", images=tmp_path))
 
     # BGR in the file, RGB for the network; 64 x 96: 32 rows of 20:10, and 48 columns of 1:2.
     tall, wide = golden.pixels
@@ -103,9 +108,37 @@ def test_detector_export_names_golden_pictures_that_it_cannot_use(
             (folder / name).write_bytes(content)
 
     with pytest.raises(ModelError, match=message):
-        export(weights, tmp_path / "out", golden_images=folder)
+        export(weights, tmp_path / "out", images=folder)
 
     assert not (tmp_path / "out").exists()
+
+
+def test_detector_export_reads_a_checkpoint_whose_digest_is_trusted(
+    weights: Path, tmp_path: Path
+) -> None:
+    trust = pickles.Trust(digests=frozenset({sha256_of(weights)}))
+
+    assert load_verified(export(weights, tmp_path, batch=1, trust=trust)).weights.file == "site.pt"
+
+
+def test_detector_export_measures_what_black_padding_costs(weights: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for number, wh in enumerate(((64, 96), (90, 40))):
+        picture = np.random.default_rng(number).integers(0, 256, (wh[1], wh[0], 3), np.uint8)
+        cv2.imwrite(str(folder / f"{number}.png"), picture)
+
+    cost = load_verified(export(weights, tmp_path, images=folder)).padding_cost
+
+    assert cost is not None
+    assert (cost.images, cost.score_min, cost.nms_iou) == (2, 0.35, 0.7)
+    assert cost.grey == cost.matched + cost.missed
+
+
+def test_detector_export_without_pictures_says_that_padding_was_not_measured(
+    person: Path,
+) -> None:
+    assert load_verified(person).padding_cost is None
 
 
 def test_detector_export_gives_rows_of_six_at_any_batch(person: Path) -> None:
@@ -138,7 +171,7 @@ def test_detector_export_numbers_the_classes_in_the_order_asked_for(
     session = onnxruntime.InferenceSession(str(onnx), providers=["CPUExecutionProvider"])
     images = np.random.default_rng(0).random((1, 3, 96, 64), np.float32)
     rows = session.run(None, {"images": images})[0][0]
-    model = pickles.load_detection_model(weights, trust_pickle=True)
+    model = pickles.load_detection_model(weights, trust=pickles.Trust(every_pickle=True))
     with torch.no_grad():
         answer = model(torch.from_numpy(images))[0][0].numpy()
     van, person = answer[4 + 2], answer[4 + 1]
@@ -149,7 +182,10 @@ def test_detector_export_numbers_the_classes_in_the_order_asked_for(
 @pytest.mark.parametrize(
     ("kwargs", "message"),
     [
-        ({"trust_pickle": False}, "runs whatever program its author put in; want --trust-pickle"),
+        (
+            {"trust": pickles.Trust(digests=frozenset({"0" * 64}))},
+            "runs whatever program its author put in; its sha256 is [0-9a-f]{64}, want one of",
+        ),
         ({"classes": ("human",)}, r"want some of \['crane', 'person', 'van'\], each once"),
         ({"classes": ()}, "give --classes"),
         ({"size_wh": (64, 100)}, "size 64x100, want multiples of 32; give --size-wh"),

@@ -1,0 +1,101 @@
+"""From rows of six to the detections that a graph would give, and two sets of them compared."""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torchvision.ops import nms
+
+from ropewatch.boxes import iou_matrix
+from ropewatch.golden import Floats
+from ropewatch.preprocess import Placement
+
+# Below it two boxes are two persons.
+SAME_IOU: Final = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class PostProcessing:
+    """What nvinfer does with candidates of one class, cluster-mode 2, in its keys' words."""
+
+    pre_cluster_threshold: float = 0.35
+    nms_iou_threshold: float = 0.7
+    topk: int = 200
+
+
+# As configs/nvinfer/yolo11n_person.txt.
+SHIPPED: Final = PostProcessing()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Detections:
+    """Boxes of one picture, best first.
+
+    Attributes:
+        boxes_xyxy_px: (N, 4) float32 in pixels of the picture; N may be 0.
+        scores: (N,) float32.
+    """
+
+    boxes_xyxy_px: Floats
+    scores: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """The same person twice: rows of both sets and their IoU."""
+
+    one: int
+    other: int
+    iou: float
+
+
+def detections(
+    rows: Floats,
+    placed: Placement,
+    *,
+    class_id: int,
+    picture_wh: tuple[int, int],
+    how: PostProcessing,
+) -> Detections:
+    """The detections of a class in a picture.
+
+    Args:
+        rows: (N, 6) float32: x1, y1, x2, y2 in network px, score, class.
+        placed: where the picture is in the network's input.
+        class_id: which class to take.
+        picture_wh: px; boxes are clipped to it.
+        how: thresholds.
+    """
+    wanted = (rows[:, 5] == class_id) & (rows[:, 4] >= np.float32(how.pre_cluster_threshold))
+    kept = rows[wanted]
+    # As our parser: clipped to what the network sees of the picture, before NMS.
+    near = np.array([placed.offset_left, placed.offset_top] * 2, np.float32)
+    far = near + np.array([placed.width, placed.height] * 2, np.float32)
+    boxes = np.clip(kept[:, :4], near, far)
+    order = nms(
+        torch.from_numpy(boxes),
+        torch.from_numpy(np.ascontiguousarray(kept[:, 4])),
+        how.nms_iou_threshold,
+    ).numpy()[: how.topk]
+    ratio = np.array([placed.ratio_x, placed.ratio_y] * 2)
+    mapped = np.clip((boxes[order] - near) / ratio, 0, picture_wh * 2)
+    return Detections(mapped.astype(np.float32), kept[order, 4])
+
+
+def pair(one: npt.ArrayLike, other: npt.ArrayLike, *, iou_min: float = SAME_IOU) -> list[Pair]:
+    """Boxes that are the same person, the most alike first, each box once.
+
+    Args:
+        one: (N, 4), x1, y1, x2, y2. N may be 0.
+        other: (M, 4), the same.
+        iou_min: least IoU of a pair.
+    """
+    iou = iou_matrix(np.reshape(one, (-1, 4)), np.reshape(other, (-1, 4)))
+    pairs: list[Pair] = []
+    while iou.size and iou.max() >= iou_min:
+        row, column = (int(index) for index in np.unravel_index(iou.argmax(), iou.shape))
+        pairs.append(Pair(row, column, float(iou[row, column])))
+        iou[row, :] = iou[:, column] = -1
+    return pairs
