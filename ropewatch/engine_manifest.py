@@ -81,7 +81,7 @@ class EngineManifest(_Part):
     workspace_bytes: int = Field(ge=1)
     timing_cache: TimingCacheFact | None
     cache_key: Sha256 = Field(description="Digest of all that decides about the engine.")
-    ladder: tuple[RungFact, ...] = Field(min_length=1, description="In the order tried.")
+    ladder: tuple[RungFact, ...] = Field(description="Recipes that were tried before this one.")
     built_at: str = Field(min_length=1, description="RFC 3339, UTC.")
     build_s: float = Field(ge=0)
     ropewatch: str = Field(min_length=1, description="Version that built it.")

@@ -48,7 +48,7 @@ def ropewatch(image: Path, *arguments: str) -> "subprocess.CompletedProcess[str]
     )
 
 
-@pytest.mark.parametrize("command", ["run", "graph", "listen", "check", "explain"])
+@pytest.mark.parametrize("command", ["run", "graph", "listen", "check", "explain", "engine"])
 def test_commands_start_with_what_the_image_holds(image: Path, command: str) -> None:
     done = ropewatch(image, command, "--help")
 

@@ -49,7 +49,7 @@ def test_core_imports_without_heavy_dependencies() -> None:
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("command", ["", "run", "graph", "listen", "export"])
+@pytest.mark.parametrize("command", ["", "run", "graph", "listen", "export", "engine", "engine build"])
 def test_help_of_ropewatch_needs_no_heavy_dependency(command: str) -> None:
     done = _help("ropewatch.cli", *command.split())
 
