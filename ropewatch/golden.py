@@ -78,13 +78,13 @@ class Golden:
     def to_bytes(self) -> bytes:
         """The content of the file."""
         stream = io.BytesIO()
-        np.savez_compressed(
-            stream,
-            pixels=self.pixels,
-            origin=np.array(json.dumps(dict(self.origin), sort_keys=True)),
+        held: dict[str, Any] = {
+            "pixels": self.pixels,
+            "origin": np.array(json.dumps(dict(self.origin), sort_keys=True)),
             **{f"inputs/{name}": value for name, value in self.inputs.items()},
             **{f"outputs/{name}": value for name, value in self.outputs.items()},
-        )
+        }
+        np.savez_compressed(stream, **held)
         return stream.getvalue()
 
     def save(self, path: Path) -> None:
