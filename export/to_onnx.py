@@ -92,12 +92,12 @@ def trace(
             dynamo=False,
         )
     graph = onnxslim.slim(onnx.load_model_from_string(stream.getvalue()))
-    _share_constants(graph)
+    share_constants(graph)
     onnx.checker.check_model(graph, full_check=True)
     return graph
 
 
-def _share_constants(graph: onnx.ModelProto) -> None:
+def share_constants(graph: onnx.ModelProto) -> None:
     """Keep one copy of equal constants, in place: each block repeats the rotary tables."""
     kept: dict[tuple[int, tuple[int, ...], bytes], str] = {}
     renamed: dict[str, str] = {}
