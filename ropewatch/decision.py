@@ -111,6 +111,10 @@ class PersonDecision:
         self._settled = self._settled and known
         self._settle(alert_for_ns, release_for_ns)
 
+    def doubt(self) -> None:
+        """Start the time on the release side over: whose scores these are is not certain."""
+        self._release_for_ns = None
+
     def _settle(self, alert_for_ns: int | None, release_for_ns: int | None) -> None:
         if self.unsafe:
             if release_for_ns is not None and release_for_ns >= self.rule.close_after_ns:

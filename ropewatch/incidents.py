@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from ropewatch.decision import RopeState
+from ropewatch.evidence import Evidence
 from ropewatch.observations import BoxLtwh
 from ropewatch.settings import AlertWhen
 
@@ -21,6 +22,7 @@ class EndReason(str, Enum):
 
     ROPE_SEEN = "rope_seen"
     PERSON_GONE = "person_gone"
+    LEFT_ZONE = "left_zone"
     STREAM_ENDED = "stream_ended"
     SHUTDOWN = "shutdown"
     SOURCE_LOST = "source_lost"
@@ -53,6 +55,7 @@ class IncidentEvent:
         started_pts_ns: stream time of the start.
         end_reason: set on the end only.
         duration_s: stream time since the start, seconds; set on the end only.
+        evidence: the reason trail; None in recordings made before there was one.
     """
 
     phase: Phase
@@ -76,3 +79,4 @@ class IncidentEvent:
     started_pts_ns: int
     end_reason: EndReason | None = None
     duration_s: float | None = None
+    evidence: Evidence | None = None

@@ -69,7 +69,12 @@ class SourceMonitor:
         self._new_id = new_id
         self._smoother = make_smoother(settings.smoothing)
         rule = Rule.of(settings.decision, settings.classifier.alert_when)
-        self._people = People(rule, to_ns(settings.decision.gone_after_s))
+        self._people = People(
+            rule,
+            gone_after_ns=to_ns(settings.decision.gone_after_s),
+            # All that an opening can rest on: the scores of the time, and those smoothed into it.
+            trail_ns=to_ns(settings.decision.open_after_s + settings.smoothing.window_s),
+        )
         self._update_every_ns = to_ns(settings.decision.update_every_s)
         self._now_ns = 0
         self._pts_ns: int | None = None
@@ -94,7 +99,7 @@ class SourceMonitor:
             raise ValueError(f"source_id: {frame.source_id}, want {self._source_id}")
         self._advance(frame.pts_ns)
         self._frame_wh_px = frame.frame_wh_px
-        seen = self._people.find(frame.persons, self._now_ns)
+        seen = self._people.find(frame.persons, now_ns=self._now_ns, pts_ns=frame.pts_ns)
         events: list[IncidentEvent] = []
         for person in self._people.remove_gone(seen, self._now_ns):
             if person.incident is not None:
@@ -149,7 +154,21 @@ class SourceMonitor:
         )
         for (_, person, score, _), value in zip(rows, smoothed.tolist(), strict=True):
             person.decision.take(score, value, self._now_ns)
-        return {number for number, *_ in rows}
+        judged = {number for number, *_ in rows}
+        for number, (person, observation) in enumerate(zip(seen, frame.persons, strict=True)):
+            person.log.add(
+                observation,
+                judged=number in judged,
+                smoothed=self._standing(person),
+                pts_ns=frame.pts_ns,
+                now_ns=self._now_ns,
+            )
+        return judged
+
+    def _standing(self, person: Person) -> float | None:
+        """Return the smoothed score that is young enough to stand."""
+        decision = person.decision
+        return decision.smoothed if decision.is_fresh(self._now_ns) else None
 
     def _is_evidence(self, observation: PersonObservation) -> bool:
         # A broken engine gives NaN, and NaN compares as the safe side of any threshold.
@@ -207,7 +226,7 @@ class SourceMonitor:
             revision=incident.revision,
             source_id=self._source_id,
             person=person.number,
-            object_ids=tuple(person.object_ids),
+            object_ids=person.log.object_ids,
             pts_ns=self._pts_ns or 0,
             ntp_ns=ntp_ns,
             box_ltwh_px=person.box_ltwh_px,
@@ -223,6 +242,7 @@ class SourceMonitor:
             started_pts_ns=incident.started_pts_ns,
             end_reason=reason,
             duration_s=None if reason is None else (now_ns - incident.started_ns) / NS_PER_S,
+            evidence=person.log.evidence(),
         )
 
     def _verdict(self, person: Person, observation: PersonObservation, *, judged: bool) -> Verdict:
@@ -233,7 +253,7 @@ class SourceMonitor:
             object_id=observation.object_id,
             state=decision.state(self._now_ns),
             score=observation.score if judged else None,
-            smoothed=decision.smoothed if decision.is_fresh(self._now_ns) else None,
+            smoothed=self._standing(person),
             incident_id=None if person.incident is None else person.incident.incident_id,
             evidence_age_s=None if age_ns is None else age_ns / NS_PER_S,
         )

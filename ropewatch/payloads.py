@@ -45,6 +45,47 @@ class Delivery(Payload):
     )
 
 
+class TrailPoint(Payload):
+    """One frame of the reason trail."""
+
+    pts_ns: int = Field(description="Stream time of the frame.")
+    score: Share | None = Field(
+        description="Raw score of this very frame; null when the classifier did not look."
+    )
+    smoothed: Share | None = Field(
+        description="The smoothed score that stood then: fresh with a score, cached without one, "
+        "null when there was none young enough."
+    )
+
+
+class TrackStart(Payload):
+    """A track id of the person."""
+
+    object_id: str = Field(description="Decimal, as in object_ids.")
+    since_pts_ns: int = Field(description="Stream time of the first frame under it.")
+
+
+class IncidentEvidence(Payload):
+    """The reason trail: what the decision saw, and by what it was made."""
+
+    trail: tuple[TrailPoint, ...] = Field(
+        description="The newest frames with this person, oldest first: smoothing.window_s + "
+        "decision.open_after_s, 64 at most."
+    )
+    crop_ltwh_px: tuple[float, float, float, float] | None = Field(
+        description="What the classifier looked at for the newest score."
+    )
+    tracks: tuple[TrackStart, ...] = Field(description="Track ids, oldest first.")
+    crossed: tuple[int, ...] = Field(
+        description="Persons whose box lay over this one's. Where the tracker swapped ids then, "
+        "evidence from before may be theirs."
+    )
+    digests: dict[str, str] = Field(
+        description="SHA-256 of the model files (detector, classifier) and of the settings "
+        "(config, camera addresses left out)."
+    )
+
+
 class IncidentData(Payload):
     """What happened, to whom, and what the verdict rests on."""
 
@@ -84,6 +125,7 @@ class IncidentData(Payload):
         description="Stream time from start to end, in the end; with restart_recovery, to the "
         "incident's last message before the restart."
     )
+    evidence: IncidentEvidence | None = Field(None, description="Since 1.1. The reason trail.")
     delivery: Delivery | None = Field(
         None, description="Since 1.1. Set when the message leaves the box."
     )
@@ -156,6 +198,11 @@ class StateCounts(Payload):
     safe: Count
     unsafe: Count
     unknown: Count
+    unknown_lasting: Count = Field(
+        0,
+        description="Since 1.1. How many of the unknown have been so for longer than "
+        "decision.unknown_after_s.",
+    )
 
 
 class CameraState(Payload):

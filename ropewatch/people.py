@@ -12,21 +12,27 @@ The rules, in this order; each observation and each person is used once:
 4. Anybody else is new.
 
 "Side" is the longer side of the larger box. Two people who cross keep their evidence while
-their ids persist, since rule 1 comes first.
+their ids persist, since rule 1 comes first. Where the tracker swaps ids in a crossing, nothing
+here can tell: boxes with IoU >= 0.5 are noted as crossed on both people, and for as long as they
+cross nobody's time on the release side grows (docs/decisions/0003-doubt-in-a-crossing.md).
 """
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+
+import numpy as np
 
 from ropewatch.boxes import iou_matrix, ltwh_to_xyxy
 from ropewatch.decision import NS_PER_S, PersonDecision, Rule
+from ropewatch.evidence import EvidenceLog
 from ropewatch.observations import BoxLtwh, PersonObservation
 
 SAME_IOU = 0.3
 JUMP_SIDES, JUMP_SIDES_PER_S = 2.0, 6.0
 NEAR_SIDES, NEAR_SIDES_PER_S, NEAR_SIDES_MOST = 0.5, 1.0, 2.0
 SIZE_RATIO = 2.0
+CROSSED_IOU = 0.5
 
 
 @dataclass(slots=True)
@@ -47,28 +53,28 @@ class Person:
 
     number: int
     decision: PersonDecision
+    log: EvidenceLog
     box_ltwh_px: BoxLtwh
     seen_ns: int
     object_id: int | None = None
-    object_ids: list[int] = field(default_factory=list)
     incident: Incident | None = None
 
-    def see(self, observation: PersonObservation, now_ns: int) -> None:
+    def see(self, observation: PersonObservation, now_ns: int, pts_ns: int) -> None:
         """Remember where the person is and under which track id."""
         self.seen_ns = now_ns
         if all(map(math.isfinite, observation.box_ltwh_px)):
             self.box_ltwh_px = observation.box_ltwh_px
         if observation.object_id is not None:
             self.object_id = observation.object_id
-            if observation.object_id not in self.object_ids:
-                self.object_ids.append(observation.object_id)
+            self.log.saw_track(observation.object_id, pts_ns)
 
 
 class People:
     """The people of one source who have not left."""
 
-    def __init__(self, rule: Rule, gone_after_ns: int) -> None:
+    def __init__(self, rule: Rule, *, gone_after_ns: int, trail_ns: int) -> None:
         self._rule = rule
+        self._trail_ns = trail_ns
         self._gone_after_ns = gone_after_ns
         self._people: dict[int, Person] = {}
         self._last_number = 0
@@ -92,7 +98,9 @@ class People:
             del self._people[person.number]
         return gone
 
-    def find(self, observations: Sequence[PersonObservation], now_ns: int) -> list[Person]:
+    def find(
+        self, observations: Sequence[PersonObservation], *, now_ns: int, pts_ns: int
+    ) -> list[Person]:
         """Return the person of each observation, in order; strangers get the next number."""
         found: dict[int, Person] = {}
         holders = {p.object_id: p for p in self if p.object_id is not None}
@@ -110,13 +118,19 @@ class People:
         for row, observation in enumerate(observations):
             if row not in found:
                 found[row] = self._add(observation, now_ns)
-            found[row].see(observation, now_ns)
-        return [found[row] for row in range(len(observations))]
+            found[row].see(observation, now_ns, pts_ns)
+        people = [found[row] for row in range(len(observations))]
+        _note_crossings(people)
+        return people
 
     def _add(self, observation: PersonObservation, now_ns: int) -> Person:
         self._last_number += 1
         person = Person(
-            self._last_number, PersonDecision(self._rule), observation.box_ltwh_px, now_ns
+            self._last_number,
+            PersonDecision(self._rule),
+            EvidenceLog(self._trail_ns),
+            observation.box_ltwh_px,
+            now_ns,
         )
         self._people[person.number] = person
         return person
@@ -152,6 +166,16 @@ class People:
             if row not in found and person.number not in taken:
                 found[row] = person
                 taken.add(person.number)
+
+
+def _note_crossings(people: Sequence[Person]) -> None:
+    if len(people) < 2:
+        return
+    boxes = ltwh_to_xyxy([person.box_ltwh_px for person in people])
+    for one, other in np.argwhere(np.triu(iou_matrix(boxes, boxes) >= CROSSED_IOU, k=1)).tolist():
+        for person, across in ((people[one], people[other]), (people[other], people[one])):
+            person.log.saw_crossing(across.number)
+            person.decision.doubt()
 
 
 def _near_sides(absent_ns: int) -> float:

@@ -1,7 +1,7 @@
 """From decisions to MQTT messages, and back for consumers. Knows no MQTT library, no clock."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta, timezone
 from typing import Any, Literal
 
@@ -9,6 +9,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import from_json, to_json
 
 from ropewatch.decision import RopeState
+from ropewatch.evidence import Evidence
 from ropewatch.faults import section_of
 from ropewatch.incidents import EndReason, IncidentEvent, Phase
 from ropewatch.payloads import (
@@ -18,8 +19,11 @@ from ropewatch.payloads import (
     CameraStatus,
     Delivery,
     IncidentData,
+    IncidentEvidence,
     IncidentMessage,
     StateCounts,
+    TrackStart,
+    TrailPoint,
 )
 
 ROOT = "ropewatch/v1"
@@ -62,11 +66,13 @@ class Wire:
         site: the site's name.
         box: the box's name.
         boot_id: new with each start of the program; orders messages together with `sequence`.
+        digests: what the decisions are made by: SHA-256 of models and settings, by name.
     """
 
     site: str
     box: str
     boot_id: str
+    digests: Mapping[str, str] = field(default_factory=dict)
 
     def topic(self, *parts: str) -> str:
         """Return a topic of this box."""
@@ -162,6 +168,19 @@ class Wire:
             captured_at=None if event.ntp_ns is None else rfc3339(event.ntp_ns),
             end_reason=event.end_reason,
             duration_s=event.duration_s,
+            evidence=None if event.evidence is None else self._evidence(event.evidence),
+        )
+
+    def _evidence(self, evidence: Evidence) -> IncidentEvidence:
+        return IncidentEvidence(
+            trail=tuple(TrailPoint(**asdict(point)) for point in evidence.trail),
+            crop_ltwh_px=evidence.crop_ltwh_px,
+            tracks=tuple(
+                TrackStart(object_id=str(track.object_id), since_pts_ns=track.since_pts_ns)
+                for track in evidence.tracks
+            ),
+            crossed=evidence.crossed,
+            digests=dict(self.digests),
         )
 
     def status(
@@ -225,6 +244,7 @@ class Wire:
         safe: int,
         unsafe: int,
         unknown: int,
+        unknown_lasting: int = 0,
     ) -> Message:
         """Tell what is open and how many people are safe, unsafe and unknown."""
         payload = CameraState(
@@ -233,7 +253,9 @@ class Wire:
             camera=camera,
             boot_id=self.boot_id,
             open_incidents=tuple(open_incidents),
-            counts=StateCounts(safe=safe, unsafe=unsafe, unknown=unknown),
+            counts=StateCounts(
+                safe=safe, unsafe=unsafe, unknown=unknown, unknown_lasting=unknown_lasting
+            ),
             time=rfc3339(time_ns),
         )
         return _retained(self.topic("camera", camera, "state"), payload)
@@ -292,6 +314,8 @@ def parse_incident(payload: bytes) -> IncidentMessage:
 
 
 def _known(model: type[BaseModel], content: Any) -> Any:
+    if isinstance(content, list):
+        return [_known(model, each) for each in content]
     if not isinstance(content, dict):
         return content
     known = {}

@@ -6,10 +6,13 @@ from typing import Any
 import pytest
 
 from ropewatch.decision import RopeState
+from ropewatch.evidence import MAX_POINTS, Evidence, TrackStart, TrailPoint
 from ropewatch.incidents import EndReason, IncidentEvent, Phase
 from ropewatch.monitor import SourceMonitor
 from ropewatch.observations import BoxLtwh, FrameObservation, PersonObservation
 from tests.core.builders import FRAME_WH_PX, HERE, IMMEDIATE, THERE, S, frame, new_ids, seen, site
+
+CROP: BoxLtwh = (50.0, 76.0, 150.0, 324.0)
 
 
 def _monitor(**decision: Any) -> SourceMonitor:
@@ -45,7 +48,7 @@ def test_incident_starts_once_and_ends_with_rope_seen() -> None:
 def test_start_carries_what_it_rests_on() -> None:
     monitor = _monitor(threshold=0.461, open_after_s=0.1)
 
-    (start,) = _run(monitor, frame(0, [seen(0.8)]), frame(0.1, [seen(0.7)]))
+    (start,) = _run(monitor, frame(0, [seen(0.8)]), frame(0.1, [seen(0.7, crop=CROP)]))
 
     assert start == IncidentEvent(
         phase=Phase.START,
@@ -67,6 +70,12 @@ def test_start_carries_what_it_rests_on() -> None:
         samples=2,
         evidence_age_s=0,
         started_pts_ns=round(0.1 * S),
+        evidence=Evidence(
+            trail=(TrailPoint(0, 0.8, 0.8), TrailPoint(round(0.1 * S), 0.7, 0.7)),
+            crop_ltwh_px=CROP,
+            tracks=(TrackStart(7, 0),),
+            crossed=(),
+        ),
     )
 
 
@@ -264,6 +273,38 @@ def test_what_is_no_evidence_never_counts_as_rope_seen(observation: PersonObserv
     assert [(e.phase, e.state) for e in events] == [(Phase.UPDATE, RopeState.UNKNOWN)]
     assert (verdict.state, verdict.score) == (RopeState.UNKNOWN, None)
     assert all(math.isfinite(number) for number in events[0].box_ltwh_px)
+
+
+def test_trail_tells_cached_verdicts_from_fresh_ones_and_keeps_to_its_window() -> None:
+    monitor = _monitor(open_after_s=0.2, smoothing={"newest": 1, "window_s": 0.2})
+
+    events = _run(
+        monitor,
+        *(frame(0.1 * n, [seen(0.9 if n % 2 == 0 else None)]) for n in range(3)),
+        frame(0.3, [seen(object_id=8)]),
+        frame(10.4),
+    )
+
+    start, end = events
+    assert start.evidence is not None
+    assert [(p.score, p.smoothed) for p in start.evidence.trail] == [
+        (0.9, 0.9),
+        (None, 0.9),
+        (0.9, 0.9),
+    ]
+    assert end.evidence is not None
+    assert [p.pts_ns / S for p in end.evidence.trail] == [0, 0.1, 0.2, 0.3]
+    assert end.evidence.tracks == (TrackStart(7, 0), TrackStart(8, round(0.3 * S)))
+
+
+def test_trail_is_bounded_at_any_frame_rate() -> None:
+    monitor = _monitor(open_after_s=1, smoothing={"newest": 1, "window_s": 1})
+
+    (start,) = _run(monitor, *(frame(0.01 * n, [seen(0.9)]) for n in range(101)))
+
+    assert start.evidence is not None
+    assert len(start.evidence.trail) == MAX_POINTS
+    assert start.evidence.trail[-1].pts_ns == S
 
 
 def test_time_that_jumps_back_resets_smoothing_but_not_incidents() -> None:

@@ -9,6 +9,7 @@ import jsonschema
 import pytest
 
 from ropewatch.decision import RopeState
+from ropewatch.evidence import Evidence, TrackStart, TrailPoint
 from ropewatch.incidents import EndReason, IncidentEvent, Phase
 from ropewatch.payloads import IncidentData
 from ropewatch.schema import schema_texts, write_schemas
@@ -17,7 +18,7 @@ from ropewatch.wire import EXPIRY_MIN_S, Message, Wire, parse_incident, rfc3339,
 from tests.core.builders import site_data
 
 SCHEMAS = Path(__file__).parents[2] / "configs" / "schema"
-WIRE = Wire(site="yard", box="box1", boot_id="01BOOT")
+WIRE = Wire(site="yard", box="box1", boot_id="01BOOT", digests={"config": "ab12"})
 NOW_NS = 1_795_223_378_123_456_789
 START = IncidentEvent(
     phase=Phase.START,
@@ -39,6 +40,12 @@ START = IncidentEvent(
     samples=6,
     evidence_age_s=0,
     started_pts_ns=5_000_000_000,
+    evidence=Evidence(
+        trail=(TrailPoint(4_900_000_000, 0.8, 0.7), TrailPoint(5_000_000_000, None, 0.7)),
+        crop_ltwh_px=(0, 12, 90, 108),
+        tracks=(TrackStart(2**63, 4_000_000_000),),
+        crossed=(5,),
+    ),
 )
 END = replace(
     START,
@@ -87,6 +94,21 @@ def test_incident_is_a_cloudevent_on_the_cameras_topic() -> None:
     assert (data["end_reason"], data["duration_s"]) == (None, None)
 
 
+def test_incident_explains_itself() -> None:
+    content = _checked(WIRE.incident(START, sequence=41, time_ns=NOW_NS), "incident")
+
+    assert content["data"]["evidence"] == {
+        "trail": [
+            {"pts_ns": 4_900_000_000, "score": 0.8, "smoothed": 0.7},
+            {"pts_ns": 5_000_000_000, "score": None, "smoothed": 0.7},
+        ],
+        "crop_ltwh_px": [0, 12, 90, 108],
+        "tracks": [{"object_id": "9223372036854775808", "since_pts_ns": 4_000_000_000}],
+        "crossed": [5],
+        "digests": {"config": "ab12"},
+    }
+
+
 def test_end_carries_reason_and_duration() -> None:
     content = _checked(WIRE.incident(END, sequence=42, time_ns=NOW_NS), "incident")
 
@@ -111,6 +133,7 @@ def test_consumer_passes_over_fields_of_a_later_minor_version() -> None:
     content = json.loads(WIRE.incident(START, sequence=1, time_ns=NOW_NS).payload)
     content["traceparent"] = "00-01"
     content["data"]["severity"] = "high"
+    content["data"]["evidence"]["trail"][0]["quality"] = 0.5
     content["data"]["delivery"] = {
         "published_at": rfc3339(NOW_NS),
         "queued_ms": 4,
@@ -234,14 +257,25 @@ def test_camera_status_says_watching_or_why_blind(blind: str | None, status: str
 
 def test_camera_state_holds_what_a_new_subscriber_needs() -> None:
     message = WIRE.camera_state(
-        "cam1", time_ns=NOW_NS, open_incidents=["01A"], safe=2, unsafe=1, unknown=0
+        "cam1",
+        time_ns=NOW_NS,
+        open_incidents=["01A"],
+        safe=2,
+        unsafe=1,
+        unknown=1,
+        unknown_lasting=1,
     )
 
     content = _checked(message, "camera_state")
     assert message.topic == "ropewatch/v1/yard/box1/camera/cam1/state"
     assert message.retain
     assert content["open_incidents"] == ["01A"]
-    assert content["counts"] == {"safe": 2, "unsafe": 1, "unknown": 0}
+    assert content["counts"] == {
+        "safe": 2,
+        "unsafe": 1,
+        "unknown": 1,
+        "unknown_lasting": 1,
+    }
 
 
 @pytest.mark.parametrize(
