@@ -311,22 +311,29 @@ def progress(stages: int) -> "Iterator[OnStage]":
 
 
 def _tell(written: Path) -> None:
+    from export.report import (  # noqa: PLC0415 (onnx)
+        padding_words,
+        report_of,
+        worst_by_quantity,
+    )
     from ropewatch.manifest import load_verified, manifest_of  # noqa: PLC0415 (pydantic)
 
     manifest = load_verified(written)
     size_mb = manifest.onnx.size_bytes / 1e6
-    print(f"wrote {written} ({size_mb:.1f} MB) and {manifest_of(written).name}")
+    beside = f"{manifest_of(written).name} and {report_of(written).name}"
+    print(f"wrote {written} ({size_mb:.1f} MB), {beside}")
     for tensor in (*manifest.inputs, *manifest.outputs):
         print(f"  {tensor.name}: {tensor.dtype} [{', '.join(map(str, tensor.shape))}]")
     print(f"  labels: {', '.join(manifest.labels)}")
-    for quantity in dict.fromkeys(fact.quantity for fact in manifest.parity):
-        facts = [fact for fact in manifest.parity if fact.quantity == quantity]
-        worst = max(fact.max_abs_difference for fact in facts)
-        sizes = ", ".join(str(fact.batch) for fact in facts)
+    if manifest.gmacs is not None:
+        print(f"  multiplies: {manifest.gmacs:.3g} GMAC, attention included")
+    for quantity, worst, batches in worst_by_quantity(manifest):
         print(
-            f"  differs from PyTorch in {quantity}: at most {worst:.1e} of {facts[0].tolerance:g} "
-            f"allowed (batch {sizes})"
+            f"  differs from PyTorch in {quantity}: at most {worst.max_abs_difference:.1e} of "
+            f"{worst.tolerance:g} allowed (batch {', '.join(map(str, batches))})"
         )
+    if manifest.kind == "detector":
+        print(f"  black padding instead of grey: {padding_words(manifest.padding_cost)}")
     if manifest.architecture_origins:
         assumed = [
             name for name, origin in manifest.architecture_origins.items() if origin == "default"

@@ -11,6 +11,7 @@ from typing import Any, Literal
 import onnx
 
 from export.macs import gmacs
+from export.report import render, report_of
 from export.tensorrt_operators import check_operators
 from export.to_onnx import OPSET, library_versions, operators_of, tensors_of
 from ropewatch.errors import ModelError
@@ -91,6 +92,7 @@ def publish(
     )
     text = manifest.model_dump_json(indent=1) + "\n"
     contents[manifest_of(onnx_path)] = text.encode()
+    contents[report_of(onnx_path)] = render(manifest).encode()
     write_together(contents)
     return onnx_path
 
