@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from ropewatch.engine_manifest import EngineManifest
 from ropewatch.manifest import Manifest
 from ropewatch.payloads import (
     SCHEMA_VERSION,
@@ -17,6 +18,7 @@ from ropewatch.payloads import (
     CameraStatus,
     IncidentMessage,
 )
+from ropewatch.receipt import Receipt
 from ropewatch.settings import SiteSettings
 
 MODELS: dict[str, type[BaseModel]] = {
@@ -26,6 +28,8 @@ MODELS: dict[str, type[BaseModel]] = {
     "camera_status": CameraStatus,
     "camera_state": CameraState,
     "manifest": Manifest,
+    "engine_manifest": EngineManifest,
+    "receipt": Receipt,
 }
 # What people or older exports write need not hold every field; what we send always does.
 _READ = (SiteSettings, Manifest)

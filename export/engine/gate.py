@@ -4,6 +4,7 @@ Every batch size at the ends of the profile and at its optimum is run. What pass
 that says so, what fails one that says why; `ropewatch run` starts with the former only.
 """
 
+import contextlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
@@ -26,6 +27,7 @@ from export.engine.judging import (
     untold,
 )
 from export.engine.onnx_runner import OnnxRunner, has_onnx_runtime
+from export.engine.tensorrt_runner import TensorRtRunner
 from ropewatch.engine_manifest import EngineManifest, ShapeRange, engine_manifest_of
 from ropewatch.errors import ModelError
 from ropewatch.files import replace_file, sha256_of
@@ -180,18 +182,17 @@ def _check_engine(
 ) -> None:
     """Run every size of the profile; an engine that cannot be run is refused for that."""
     try:
-        if run is None:
-            on_stage("loading the engine")
-            from export.engine.tensorrt_runner import TensorrtRunner  # noqa: PLC0415 (the box's)
-
-            run = TensorrtRunner(subject.engine)
-        for shapes in _sizes(subject.built.profile):
-            batch = shapes[subject.manifest.inputs[0].name][0]
-            on_stage(f"comparing at batch {batch}")
-            held = _answers(run, cases(subject.golden, subject.manifest, shapes))
-            found.batches.append(batch)
-            if len(held[0]):
-                _judge(subject, *held, batch=batch, found=found)
+        with contextlib.ExitStack() as stack:
+            if run is None:
+                on_stage("loading the engine")
+                run = stack.enter_context(TensorRtRunner(subject.engine))
+            for shapes in _sizes(subject.built.profile):
+                batch = shapes[subject.manifest.inputs[0].name][0]
+                on_stage(f"comparing at batch {batch}")
+                held = _answers(run, cases(subject.golden, subject.manifest, shapes))
+                found.batches.append(batch)
+                if len(held[0]):
+                    _judge(subject, *held, batch=batch, found=found)
     except ModelError as error:
         found.reasons.append(" ".join(str(error).split()))
 

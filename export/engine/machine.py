@@ -32,6 +32,15 @@ def import_tensorrt() -> Any:
     return trt
 
 
+def import_pycuda() -> Any:
+    """Return the module `pycuda.driver`, not yet initialised.
+
+    Raises:
+        BackendError: it is not installed, or there is no driver.
+    """
+    return _import("pycuda.driver", what="pycuda, which asks the driver about the GPU")
+
+
 def this_machine(*, l4t_file: Path = L4T_FILE) -> Machine:
     """Read what this machine has; GPU 0, a Jetson's only one.
 
@@ -39,7 +48,7 @@ def this_machine(*, l4t_file: Path = L4T_FILE) -> Machine:
         BackendError: TensorRT, pycuda or the GPU is missing, in one line.
     """
     trt = import_tensorrt()
-    cuda = _import("pycuda.driver", what="pycuda, which asks the driver about the GPU")
+    cuda = import_pycuda()
     try:
         cuda.init()
         gpu = cuda.Device(0)

@@ -57,7 +57,7 @@ class TensorRtRoad:
             BuildError: TensorRT did not make one.
             KeyboardInterrupt: the operator stopped it.
         """
-        log = _make_log(self._trt)
+        log = make_log(self._trt)
         builder = self._trt.Builder(log)
         network = builder.create_network(self._creation_flags(order.rung))
         parser = self._trt.OnnxParser(network, log)
@@ -173,7 +173,8 @@ def _parse(parser: Any, order: Order) -> None:
     )
 
 
-def _make_log(trt: Any) -> Any:
+def make_log(trt: Any) -> Any:
+    """Make a `trt.ILogger` that writes to our log; `summary()` tells the last errors."""
     levels = {
         trt.ILogger.INTERNAL_ERROR: logging.ERROR,
         trt.ILogger.ERROR: logging.ERROR,

@@ -1,15 +1,16 @@
 """One engine run by TensorRT with pycuda, for the parity gate; the graph runs it by nvinfer."""
 
 import contextlib
-import importlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from typing_extensions import Self
 
-from export.engine.machine import import_tensorrt
+from export.engine.machine import import_pycuda, import_tensorrt
+from export.engine.tensorrt_road import make_log
 from ropewatch.errors import BackendError, ModelError
 
 # Context profile: engines of ours have one.
@@ -22,11 +23,11 @@ _DTYPES: dict[str, np.dtype[Any]] = {
 }
 
 
-class TensorrtRunner:
+class TensorRtRunner:
     """Loads an engine and runs it on the first GPU, one call after the other.
 
     The calls are those that TensorRT 10.3 to 11 have in common: tensors by name, shapes on the
-    context, execute_async_v3.
+    context, execute_async_v3. It has never run with TensorRT itself.
 
     Args:
         engine: file of this machine's TensorRT release.
@@ -38,21 +39,63 @@ class TensorrtRunner:
 
     def __init__(self, engine: Path) -> None:
         self._trt = import_tensorrt()
-        self._cuda = _import_pycuda()
+        self._cuda = import_pycuda()
         self._name = engine.name
-        # Kept: the engine does not outlive the runtime, nor the runtime its logger.
-        self._logger = self._trt.Logger(self._trt.Logger.WARNING)
-        self._runtime = self._trt.Runtime(self._logger)
+        self._primary = self._enter_gpu()
+        try:
+            self._load(engine)
+        except BaseException:
+            self.close()
+            raise
+
+    def _enter_gpu(self) -> Any:
+        """Make the GPU's primary context current, which TensorRT and pycuda then share."""
+        try:
+            self._cuda.init()
+            primary = self._cuda.Device(0).retain_primary_context()
+            primary.push()
+        except self._cuda.Error as error:
+            raise BackendError(
+                f"cuda: {' '.join(str(error).split())}, want a GPU that the driver shows here; "
+                f"run this on the box"
+            ) from error
+        return primary
+
+    def _load(self, engine: Path) -> None:
+        trt = self._trt
+        # Kept: an engine must not outlive its runtime, nor that its logger.
+        self._log = make_log(trt)
+        self._runtime = trt.Runtime(self._log)
         self._engine = self._runtime.deserialize_cuda_engine(engine.read_bytes())
         if self._engine is None:
             raise ModelError(
-                f"{engine}: TensorRT {self._trt.__version__} does not load it, want an engine of "
-                f"this release and GPU; build it again with `ropewatch engine build`"
+                f"{engine}: TensorRT {trt.__version__} does not load it ({self._log.summary()}), "
+                f"want an engine of this release and GPU; build it again with `ropewatch engine "
+                f"build`"
             )
         self._context = self._engine.create_execution_context()
         if self._context is None:
-            raise ModelError(f"{engine}: no memory for its execution context; free some and retry")
+            raise ModelError(
+                f"{engine}: no execution context ({self._log.summary()}), want enough free "
+                f"memory; stop other programs and try again"
+            )
         self._stream = self._cuda.Stream()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give the GPU's memory back; a second call does nothing."""
+        if self._primary is None:
+            return
+        # What holds memory of the GPU goes while its context is current.
+        self._stream = self._context = self._engine = self._runtime = None
+        self._primary.pop()
+        self._primary.detach()
+        self._primary = None
 
     def run(self, feeds: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
         """Every output by name, in the engine's own dtype.
@@ -60,7 +103,7 @@ class TensorrtRunner:
         Raises:
             ModelError: other inputs than the engine's, a shape outside its profile, or a failure.
         """
-        engine, context = self._engine, self._context
+        engine = self._engine
         names = [engine.get_tensor_name(index) for index in range(engine.num_io_tensors)]
         is_input = self._trt.TensorIOMode.INPUT
         inputs = [name for name in names if engine.get_tensor_mode(name) == is_input]
@@ -70,8 +113,11 @@ class TensorrtRunner:
             for name in inputs:
                 self._set_input(name, np.ascontiguousarray(feeds[name]), stack)
             outputs = {name: self._set_output(name, stack) for name in names if name not in feeds}
-            if not context.execute_async_v3(self._stream.handle):
-                raise ModelError(f"{self._name}: execution failed; see TensorRT's log above")
+            if not self._context.execute_async_v3(self._stream.handle):
+                raise ModelError(
+                    f"{self._name}: execution failed: {self._log.summary()}; build it again "
+                    f"with `ropewatch engine build`"
+                )
             for host, device in outputs.values():
                 self._cuda.memcpy_dtoh_async(host, device, self._stream)
             self._stream.synchronize()
@@ -118,24 +164,3 @@ class TensorrtRunner:
     def _address(self, name: str, device: Any) -> None:
         if not self._context.set_tensor_address(name, int(device)):
             raise ModelError(f"{self._name}: {name}: no address could be set")
-
-
-def _import_pycuda() -> Any:
-    """The driver module, with a context on the first GPU.
-
-    Raises:
-        BackendError: pycuda is not installed, or there is no GPU.
-    """
-    try:
-        # Makes the context when it is imported; the order matters.
-        importlib.import_module("pycuda.autoprimaryctx")
-        return importlib.import_module("pycuda.driver")
-    except ImportError as error:
-        raise BackendError(
-            f"pycuda: {error}, want it on the box to run engines; pip install pycuda there"
-        ) from error
-    except Exception as error:
-        # Without a GPU pycuda raises its own class, which is not importable without pycuda.
-        raise BackendError(
-            f"pycuda: {error}, want a GPU that CUDA finds; run this on the box"
-        ) from error
