@@ -5,9 +5,8 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from torchvision.ops import nms
 
+from export.engine.judging import keep
 from ropewatch.boxes import iou_matrix
 from ropewatch.golden import Floats
 from ropewatch.preprocess import Placement
@@ -68,20 +67,17 @@ def detections(
         picture_wh: px; boxes are clipped to it.
         how: thresholds.
     """
-    wanted = (rows[:, 5] == class_id) & (rows[:, 4] >= np.float32(how.pre_cluster_threshold))
-    kept = rows[wanted]
-    # As our parser: clipped to what the network sees of the picture, before NMS.
     near = np.array([placed.offset_left, placed.offset_top] * 2, np.float32)
     far = near + np.array([placed.width, placed.height] * 2, np.float32)
-    boxes = np.clip(kept[:, :4], near, far)
-    order = nms(
-        torch.from_numpy(boxes),
-        torch.from_numpy(np.ascontiguousarray(kept[:, 4])),
-        how.nms_iou_threshold,
-    ).numpy()[: how.topk]
+    candidates = rows[rows[:, 5] == class_id]
+    # As our parser: clipped to what the network sees of the picture, before NMS.
+    candidates = np.concatenate([np.clip(candidates[:, :4], near, far), candidates[:, 4:]], axis=1)
+    threshold = np.float32(how.pre_cluster_threshold)
+    kept = keep(candidates, threshold=threshold, nms_iou=how.nms_iou_threshold)[: how.topk]
+    found = candidates[kept]
     ratio = np.array([placed.ratio_x, placed.ratio_y] * 2)
-    mapped = np.clip((boxes[order] - near) / ratio, 0, picture_wh * 2)
-    return Detections(mapped.astype(np.float32), kept[order, 4])
+    mapped = np.clip((found[:, :4] - near) / ratio, 0, picture_wh * 2)
+    return Detections(mapped.astype(np.float32), found[:, 4])
 
 
 def pair(one: npt.ArrayLike, other: npt.ArrayLike, *, iou_min: float = SAME_IOU) -> list[Pair]:

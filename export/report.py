@@ -143,14 +143,14 @@ def _parity(manifest: Manifest) -> str:
             ]
         )
     derived = manifest.derived_from
-    other = "the original in PyTorch" if derived is None else f"{derived.onnx.file} in PyTorch"
+    other = "the original in PyTorch" if derived is None else f"outputs of {derived.onnx.file}"
     return section(
         f"ONNX Runtime against {other}",
         table(
             ["quantity", "largest difference", "tolerance", "", "batches"], rows, numbers=(1, 2)
         ),
         '<p class="quiet">A full bar is the tolerance; each sixth less is a factor of ten. Made '
-        "with float32 on a CPU: an engine is judged by <code>ropewatch engine verify</code>.</p>",
+        "on a CPU: an engine is judged by <code>ropewatch engine verify</code>.</p>",
     )
 
 
@@ -206,6 +206,14 @@ def _origins(manifest: Manifest) -> str:
         facts["made from"] = f"{escape(manifest.derived_from.onnx.file)} by " + escape(
             manifest.derived_from.tool
         )
+        half, full = (
+            sum(counts.values())
+            for counts in (
+                manifest.derived_from.fp16_operators,
+                manifest.derived_from.fp32_operators,
+            )
+        )
+        facts["precision"] = f"{half} operators in float16, {full} left in float32"
     if manifest.attention is not None:
         facts["attention"] = escape(manifest.attention)
     if manifest.polarity is not None:

@@ -19,6 +19,7 @@ from export.precision import (
     to_half,
     weights_at_the_ends,
 )
+from export.report import render, report_of
 from export.tensorrt_operators import check_operators
 from export.to_onnx import library_versions, operators_of, share_constants, tensors_of
 from ropewatch.errors import ModelError
@@ -189,5 +190,6 @@ def _write(child: Manifest, typed: onnx.ModelProto, golden: Golden, folder: Path
     model, outputs = (file_fact(file.name, held) for file, held in contents.items())
     manifest = child.model_copy(update={"onnx": model, "golden": outputs})
     contents[manifest_of(path)] = (manifest.model_dump_json(indent=1) + "\n").encode()
+    contents[report_of(path)] = render(manifest).encode()
     write_together(contents)
     return path
