@@ -1,6 +1,7 @@
 """The parts of one run, made from its settings and joined; nothing starts here."""
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -12,6 +13,7 @@ from deepstream.dispatcher import Dispatcher, Handler
 from deepstream.graph import Graph, build_graph
 from deepstream.health import CameraHealth, Counts, Health
 from deepstream.meta import MetaDoor
+from deepstream.models import model_versions
 from deepstream.nvinfer_config import (
     NvinferProperties,
     check_classifier,
@@ -69,10 +71,11 @@ def compose(site: SiteSettings, backend: Backend) -> App:
     Raises:
         RopewatchError: a file or a setting does not fit.
     """
-    classifier = _read_configs(site, backend)
+    detector, classifier = _read_configs(site)
+    versions = _check_device_files(site, detector, classifier, backend)
     if site.video.annotated_file is not None:
         _make_folder(site.video.annotated_file, key="video.annotated_file")
-    voice = _make_voice(site, backend)
+    voice = _make_voice(site, backend, versions)
     door = MetaDoor(
         backend.pyds,
         person_class_id=site.detector.person_class_id,
@@ -97,8 +100,8 @@ def compose(site: SiteSettings, backend: Backend) -> App:
     return App(site, graph, smooth, voice, _make_health(site, graph, smooth, voice))
 
 
-def _read_configs(site: SiteSettings, backend: Backend) -> NvinferProperties:
-    """Check both nvinfer configs, their labels and files; return the classifier's config."""
+def _read_configs(site: SiteSettings) -> tuple[NvinferProperties, NvinferProperties]:
+    """Check both nvinfer configs and their labels; return the detector's and the classifier's."""
     person = site.detector.person_class_id
     detector = read_properties(site.detector.config_file)
     check_detector(detector, pgie_id=PGIE_ID, person_class_id=person)
@@ -107,23 +110,38 @@ def _read_configs(site: SiteSettings, backend: Backend) -> NvinferProperties:
     classifier = read_properties(site.classifier.config_file)
     check_classifier(classifier, sgie_id=SGIE_ID, pgie_id=PGIE_ID, person_class_id=person)
     _require_file(site.tracker.ll_config_file, "tracker.ll_config_file")
-    if backend.name == "deepstream":
+    return detector, classifier
+
+
+def _check_device_files(
+    site: SiteSettings,
+    detector: NvinferProperties,
+    classifier: NvinferProperties,
+    backend: Backend,
+) -> dict[str, str]:
+    """Refuse what NVIDIA's elements would only fail on, or run unseen; return model versions."""
+    on_device = backend.name == "deepstream"
+    if on_device:
         # The stand-ins say it better themselves; NVIDIA's elements only that they failed.
         _require_file(Path(site.tracker.ll_lib_file), "tracker.ll_lib_file")
         for config in (detector, classifier):
-            config.path("model-engine-file")
             if "custom-lib-path" in config.values:
                 config.path("custom-lib-path")
-    return classifier
+    models = {"detector": detector, "classifier": classifier}
+    return model_versions(models, on_device=on_device)
 
 
-def _make_voice(site: SiteSettings, backend: Backend) -> Voice:
+def _make_voice(site: SiteSettings, backend: Backend, versions: Mapping[str, str]) -> Voice:
     wire = Wire(site=site.site, box=site.box, boot_id=str(ULID()))
     publisher = Publisher(
         site.mqtt, client_id=f"ropewatch-{site.site}-{site.box}", will=wire.will()
     )
     reporter = Reporter(
-        wire, publisher, backend=backend.name, status_every_s=site.health.status_every_s
+        wire,
+        publisher,
+        backend=backend.name,
+        versions=versions,
+        status_every_s=site.health.status_every_s,
     )
     recorder = None if site.recording is None else Recorder(site.recording)
     handlers: list[Handler] = [reporter] if recorder is None else [reporter, recorder]

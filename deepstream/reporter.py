@@ -29,6 +29,7 @@ class Reporter:
         wire: makes the messages.
         outlet: takes them.
         backend: whose elements run; part of the status.
+        versions: of the models by name; part of the status.
         status_every_s: seconds between status messages without a change.
         unix_ns: Unix time.
         clock: monotonic seconds.
@@ -40,6 +41,7 @@ class Reporter:
         outlet: Outlet,
         *,
         backend: str,
+        versions: Mapping[str, str],
         status_every_s: float,
         unix_ns: Callable[[], int] = time.time_ns,
         clock: Callable[[], float] = time.monotonic,
@@ -48,7 +50,7 @@ class Reporter:
         self._wire = wire
         self._outlet = outlet
         self._backend = backend
-        self._versions = {"ropewatch": metadata.version("ropewatch")}
+        self._versions = {"ropewatch": metadata.version("ropewatch"), **versions}
         self._status_every_s = status_every_s
         self._unix_ns = unix_ns
         self._clock = clock

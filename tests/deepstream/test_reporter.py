@@ -35,6 +35,7 @@ class Bench:
             Wire(site="s", box="b", boot_id="boot"),
             self.outlet,
             backend="cpu",
+            versions={"detector": "onnx 0123456789ab"},
             status_every_s=30,
             unix_ns=lambda: int(self.now_s * 1e9),
             clock=lambda: self.now_s,
@@ -140,6 +141,7 @@ def test_status_is_sent_on_change_and_every_so_often(bench: Bench) -> None:
 
     statuses = [message["status"] for message in bench.outlet.of("b/status")]
     assert statuses == ["online", "degraded", "degraded"]
+    assert bench.outlet.of("b/status")[0]["versions"]["detector"] == "onnx 0123456789ab"
 
 
 def test_goodbye_is_offline_and_no_camera_is_watched(bench: Bench) -> None:
