@@ -29,6 +29,7 @@ class Cache:
     """The cache of one folder of engines. Whoever changes it holds `lock`."""
 
     def __init__(self, engines: Path) -> None:
+        self._engines = engines
         self._root = engines / FOLDER
 
     @property
@@ -72,6 +73,8 @@ class Cache:
         """Remove what killed builds left; the lock says that nobody is at work."""
         for folder in self._root.glob(f"{_STAGING}*"):
             shutil.rmtree(folder, ignore_errors=True)
+        for staged in (*self._engines.glob(".*.engine*.tmp"), *self._root.glob(".*.tmp")):
+            staged.unlink(missing_ok=True)
 
     def prune(self, *, keep: frozenset[str]) -> Iterator[tuple[Path, int]]:
         """Remove entries that are not kept, and say their folder and the bytes that were freed.

@@ -174,11 +174,16 @@ def _road(name: str, machine: "Machine") -> "Iterator[Road]":
 
 
 def _verify(args: argparse.Namespace) -> int:
+    from export.engine.cache import Cache  # noqa: PLC0415 (pydantic)
     from export.engine.gate import verify  # noqa: PLC0415 (numpy)
+    from export.engine.lock import locked  # noqa: PLC0415 (with the cache)
     from export.engine.machine import this_machine  # noqa: PLC0415 (pydantic)
 
     this_machine()
-    receipt = verify(args.engine)
+    if not args.engine.is_file():
+        raise ModelError(f"{args.engine}: no such file, want an engine; fix the path")
+    with locked(Cache(args.engine.parent).lock, tell=print):
+        receipt = verify(args.engine)
     _tell(receipt)
     return 0 if receipt.verdict == "passed" else 1
 

@@ -36,9 +36,12 @@ def make_tensorrt(release: str, behaviours: Mapping[str, type]) -> types.ModuleT
     for name, behaviour in behaviours.items():
         if name in names:
             setattr(module, name, _restricted(name, behaviour, names, module))
-    module.ILogger.Severity = module.Severity
-    for severity in module.Severity:
-        setattr(module.ILogger, severity.name, severity)
+    # Severity lies within the loggers, and so do its values (packaging's __init__.py for Logger).
+    for logger in ("ILogger", "Logger"):
+        if hasattr(module, logger):
+            getattr(module, logger).Severity = module.Severity
+            for severity in module.Severity:
+                setattr(getattr(module, logger), severity.name, severity)
     del module.Severity
     return module  # type: ignore[no-any-return] # attributes are set on it, hence Any above
 

@@ -1,0 +1,402 @@
+"""The ladder, the cache, the lock and the names, with files on disk and the real gate."""
+
+import itertools
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("onnxruntime", reason="needs the standin or export extra")
+pytest.importorskip("onnx")
+
+from export.engine.cache import FOLDER
+from ropewatch.engine_manifest import EngineManifest, engine_manifest_of
+from ropewatch.errors import BackendError, ModelError
+from ropewatch.files import sha256_of
+from ropewatch.golden import Golden, golden_of
+from ropewatch.manifest import manifest_of
+from ropewatch.receipt import receipt_of, require_passing
+from tests.export.engine.boxes import Box, add_typed, request
+from tests.export.engine.models import classifier, publish, weights
+from tests.export.engine.tensorrt_double.building import note_of
+
+ROOT = Path(__file__).parents[3]
+FP16 = ["typed-fp16", "typed-fp16-static", "flagged-fp16", "fp32", "fp32-static"]
+
+
+@pytest.fixture
+def onnx(tmp_path: Path) -> Path:
+    path = publish(tmp_path, classifier(weights()), name="rope")
+    add_typed(path)
+    return path
+
+
+def manifest(engine: Path) -> EngineManifest:
+    return EngineManifest.load(engine_manifest_of(engine))
+
+
+@pytest.mark.parametrize("release", ["10.3", "10.16", "11.1"])
+def test_first_recipe_that_passes_gets_the_name_nvinfer_looks_for(
+    onnx: Path, release: str
+) -> None:
+    box = Box(release)
+
+    engine = box.build(onnx)
+
+    assert engine == onnx.with_name("rope.onnx_b4_gpu0_fp16.engine")
+    assert require_passing(engine).verdict == "passed"
+    assert (box.built, box.judged) == (["typed-fp16"], ["typed-fp16"])
+    assert note_of(engine.read_bytes())["strongly_typed"]
+    assert manifest(engine).onnx == "rope.onnx"
+    assert manifest(engine).built_from.file == "rope.fp16.onnx"
+
+
+def test_each_refused_recipe_is_followed_by_the_next_and_recorded(onnx: Path) -> None:
+    box = Box(wrong=("typed-fp16", "flagged-fp16"), failing=("typed-fp16-static",))
+
+    engine = box.build(onnx)
+
+    assert engine.name == "rope.onnx_b4_gpu0_fp32.engine"
+    assert box.built == FP16[:4]
+    assert box.judged == ["typed-fp16", "flagged-fp16", "fp32"]
+    tried = [(fact.recipe, fact.outcome) for fact in manifest(engine).ladder]
+    assert tried == list(zip(FP16[:3], ["refused", "failed", "refused"], strict=True))
+    assert "no tactic" in manifest(engine).ladder[1].reason
+    assert any(line.startswith("typed-fp16: refused: ") for line in box.told)
+    assert not list(onnx.parent.glob("*fp16.engine*"))
+
+
+def test_tensorrt_11_has_no_flagged_recipe_and_types_fp32_too(onnx: Path) -> None:
+    box = Box("11.1", wrong=tuple(FP16[:2]))
+
+    engine = box.build(onnx)
+
+    assert box.built == ["typed-fp16", "typed-fp16-static", "fp32"]
+    assert "flagged-fp16: skipped: TensorRT 11 has no FP16 flag" in box.told
+    assert manifest(engine).flags == ("TF32 off", "strongly typed")
+
+
+def test_without_typed_onnx_the_typed_recipes_are_skipped_with_the_way_to_one(
+    tmp_path: Path,
+) -> None:
+    onnx = publish(tmp_path, classifier(weights()), name="rope")
+    box = Box()
+
+    box.build(onnx)
+
+    assert box.built == ["flagged-fp16"]
+    assert (
+        "typed-fp16: skipped: no rope.fp16.onnx beside the ONNX; make it with "
+        "`ropewatch export typed`" in box.told
+    )
+
+
+def test_precision_fp32_starts_at_fp32(onnx: Path) -> None:
+    box = Box()
+
+    engine = box.build(onnx, precision="fp32")
+
+    assert box.built == ["fp32"]
+    assert note_of(engine.read_bytes())["flags"] == []
+
+
+def test_static_recipe_has_one_size(onnx: Path) -> None:
+    box = Box(wrong=("fp32",))
+
+    engine = box.build(onnx, precision="fp32", opt_batch=2)
+
+    assert manifest(engine).recipe == "fp32-static"
+    sizes = manifest(engine).profile["images"]
+    assert sizes.min == sizes.opt == sizes.max == (4, 3, 8, 8)
+    assert require_passing(engine).batches == (4,)
+
+
+def test_if_no_recipe_passes_the_release_is_named_and_no_engine_is_left(onnx: Path) -> None:
+    stale = onnx.with_name("rope.onnx_b4_gpu0_fp16.engine")
+    stale.write_bytes(b"of another time")
+    box = Box(wrong=tuple(FP16))
+
+    with pytest.raises(ModelError, match=r"no engine of TensorRT 10\.3\.0 passed: typed-fp16 re"):
+        box.build(onnx)
+
+    assert box.built == FP16
+    assert not list(onnx.parent.rglob("*.engine"))
+
+
+def test_engine_that_passed_before_outlives_builds_that_fail(onnx: Path) -> None:
+    engine = Box().build(onnx)
+
+    with pytest.raises(ModelError, match=r"; rope\.onnx_b4_gpu0_fp16\.engine is left, it passed"):
+        Box(failing=tuple(FP16)).build(onnx, workspace_bytes=32 << 20)
+
+    assert require_passing(engine).verdict == "passed"
+
+
+def test_same_inputs_are_not_built_again(onnx: Path) -> None:
+    first = Box()
+    engine = first.build(onnx)
+    content = engine.read_bytes()
+    again = Box()
+
+    assert again.build(onnx) == engine
+
+    assert (again.built, again.judged, engine.read_bytes()) == ([], [], content)
+
+
+def test_removed_engine_comes_back_from_the_cache_as_a_link(onnx: Path) -> None:
+    engine = Box().build(onnx)
+    for path in (engine, engine_manifest_of(engine), receipt_of(engine)):
+        path.unlink()
+    again = Box()
+
+    again.build(onnx)
+
+    assert again.built == []
+    assert require_passing(engine).verdict == "passed"
+    assert engine.stat().st_nlink == 2
+
+
+@pytest.mark.parametrize("change", ["workspace", "batch", "release", "onnx"])
+def test_any_other_input_is_another_engine(onnx: Path, change: str) -> None:
+    Box().build(onnx)
+    if change == "onnx":
+        publish(onnx.parent, classifier(weights(1)), name="rope")
+        add_typed(onnx)
+    again = Box("10.16" if change == "release" else "10.3")
+    changes = {"workspace": {"workspace_bytes": 32 << 20}, "batch": {"max_batch": 8}}
+
+    engine = again.build(onnx, **changes.get(change, {}))
+
+    assert again.built == ["typed-fp16"]
+    assert require_passing(engine).verdict == "passed"
+
+
+def test_refused_recipes_are_not_built_again_for_the_same_golden_outputs(onnx: Path) -> None:
+    Box(wrong=("typed-fp16",)).build(onnx)
+    again = Box(wrong=("typed-fp16",))
+
+    again.build(onnx)
+
+    assert again.built == []
+
+
+def test_new_golden_outputs_are_compared_with_the_old_engine(onnx: Path) -> None:
+    engine = Box().build(onnx)
+    golden = Golden.load(golden_of(onnx))
+    Golden(golden.pixels, golden.inputs, golden.outputs, {**golden.origin, "more": "known"}).save(
+        golden_of(onnx)
+    )
+    facts = json.loads(manifest_of(onnx).read_text("utf-8"))
+    facts["golden"] |= {
+        "sha256": sha256_of(golden_of(onnx)),
+        "size_bytes": golden_of(onnx).stat().st_size,
+    }
+    manifest_of(onnx).write_text(json.dumps(facts), encoding="utf-8")
+    with pytest.raises(ModelError):
+        require_passing(engine)
+    again = Box()
+
+    again.build(onnx)
+
+    assert (again.built, again.judged) == ([], ["typed-fp16"])
+    assert require_passing(engine).verdict == "passed"
+
+
+def test_damaged_cache_is_built_again(onnx: Path) -> None:
+    engine = Box().build(onnx)
+    (cached,) = (onnx.parent / FOLDER).glob("*/*.engine")
+    # The link shares its bytes: the named engine is damaged with it.
+    cached.write_bytes(b"half")
+    again = Box()
+
+    again.build(onnx)
+
+    assert again.built == ["typed-fp16"]
+    assert require_passing(engine).verdict == "passed"
+
+
+def test_model_without_golden_outputs_is_refused_before_minutes_of_building(onnx: Path) -> None:
+    golden_of(onnx).unlink()
+    box = Box()
+
+    with pytest.raises(ModelError, match=r"golden\.npz"):
+        box.build(onnx)
+
+    assert box.built == []
+
+
+def test_int8_needs_explicit_quantisation(onnx: Path) -> None:
+    with pytest.raises(
+        ModelError, match=r"rope\.onnx: no QuantizeLinear in it, want an ONNX with"
+    ):
+        Box().build(onnx, precision="int8")
+
+
+def test_int8_of_a_quantised_onnx_is_strongly_typed(onnx: Path) -> None:
+    add_typed(onnx, precision="int8", operators={"QuantizeLinear": 1, "DequantizeLinear": 1})
+    box = Box()
+
+    engine = box.build(onnx, precision="int8")
+
+    assert engine.name == "rope.onnx_b4_gpu0_int8.engine"
+    assert manifest(engine).flags == ("strongly typed",)
+
+
+def test_typed_onnx_of_another_parent_is_refused(onnx: Path) -> None:
+    publish(onnx.parent, classifier(weights(1)), name="rope")
+    typed = onnx.with_name("rope.fp16.onnx")
+    facts = json.loads(manifest_of(typed).read_text("utf-8"))
+    facts["inputs"][0]["shape"][2] = 9
+    manifest_of(typed).write_text(json.dumps(facts), encoding="utf-8")
+
+    with pytest.raises(ModelError, match=r"its inputs or outputs differ from rope\.onnx"):
+        Box().build(onnx)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"opt_batch": 5}, r"--opt-batch: 5, want 1 to 4, the greatest batch"),
+        ({"output": "x.onnx_b8_gpu0_fp16.engine"}, r"the name says a batch of 8, want 4"),
+    ],
+)
+def test_contradictions_are_named(onnx: Path, changes: dict[str, Any], message: str) -> None:
+    if "output" in changes:
+        changes = {"output": onnx.with_name(changes["output"])}
+
+    with pytest.raises(ModelError, match=message):
+        Box().build(onnx, **changes)
+
+
+def test_output_goes_where_it_is_wanted(onnx: Path) -> None:
+    wanted = onnx.parent / "engines" / "rope.engine"
+
+    engine = Box().build(onnx, output=wanted)
+
+    assert engine == wanted
+    assert manifest(engine).onnx == "../rope.onnx"
+    assert require_passing(engine).verdict == "passed"
+
+
+def test_full_disk_or_short_memory_stops_before_the_build(onnx: Path) -> None:
+    box = Box()
+
+    with pytest.raises(BackendError, match=r"memory: .* available, want 1048576\.0 GiB"):
+        box.build(onnx, workspace_bytes=1 << 50)
+
+    assert box.built == []
+
+
+SECOND_START = """
+import sys, time
+from pathlib import Path
+from tests.export.engine.boxes import Box
+
+onnx, mark = Path(sys.argv[1]), Path(sys.argv[2])
+box = Box()
+gate = box._gate
+def slow(engine):
+    mark.touch()
+    time.sleep(float(sys.argv[3]))
+    return gate(engine)
+box._gate = slow
+box.build(onnx)
+print("\\n".join([f"built {len(box.built)}", *box.told]))
+"""
+
+
+def start(onnx: Path, mark: Path, seconds: float) -> "subprocess.Popen[str]":
+    return subprocess.Popen(
+        [sys.executable, "-c", SECOND_START, str(onnx), str(mark), str(seconds)],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+
+
+def test_second_start_waits_says_so_and_builds_nothing(onnx: Path, tmp_path: Path) -> None:
+    first = start(onnx, tmp_path / "building", 1.5)
+    for _ in range(600):
+        if (tmp_path / "building").exists():
+            break
+        time.sleep(0.05)
+    second = start(onnx, tmp_path / "other", 0)
+
+    said_first, _ = first.communicate(timeout=60)
+    said_second, _ = second.communicate(timeout=60)
+
+    assert said_first.startswith("built 1\n")
+    assert said_second.startswith("built 0\n")
+    assert f"process {first.pid} builds here already" in said_second
+
+
+def build_and_die(onnx: Path, place: int) -> bool:
+    """Build in a child that is killed at the n-th change on disk; whether it came so far."""
+    child = os.fork()
+    if child == 0:
+        seen = 0
+        mine = str(onnx.parent)
+
+        def kill(event: str, arguments: tuple[Any, ...]) -> None:
+            nonlocal seen
+            changes = event in {"os.rename", "os.link", "os.remove", "os.mkdir", "os.utime"}
+            writes = event == "open" and isinstance(arguments[1], str) and "w" in arguments[1]
+            if (changes or writes) and str(arguments[0]).startswith(mine):
+                seen += 1
+                if seen > place:
+                    os.kill(os.getpid(), 9)
+
+        sys.addaudithook(kill)
+        try:
+            Box().build(onnx)
+        except BaseException:
+            os._exit(7)
+        os._exit(0)
+    _, status = os.waitpid(child, 0)
+    assert os.WIFSIGNALED(status) or os.WEXITSTATUS(status) == 0, status
+    return os.WIFSIGNALED(status)
+
+
+@pytest.mark.slow
+def test_build_killed_at_any_step_leaves_an_engine_that_passed_or_none(
+    onnx: Path, tmp_path: Path
+) -> None:
+    old = Box().build(onnx).read_bytes()
+    publish(onnx.parent, classifier(weights(1)), name="rope")
+    add_typed(onnx)
+    before = tmp_path / "before"
+    shutil.copytree(tmp_path, before, ignore=shutil.ignore_patterns("before"))
+    refused = 0
+
+    for place in itertools.count():
+        after = tmp_path / f"after-{place}"
+        shutil.copytree(before, after)
+        was_killed = build_and_die(after / onnx.name, place)
+        engine = after / "rope.onnx_b4_gpu0_fp16.engine"
+        try:
+            require_passing(engine)
+        except ModelError:
+            refused += 1
+        else:
+            # It passes with the new ONNX, so it cannot be the old one's.
+            assert engine.read_bytes() != old
+        Box().build(after / onnx.name)
+        assert require_passing(engine).onnx.sha256 == manifest(engine).onnx_sha256
+        assert not list(after.rglob("*.tmp")) + list((after / FOLDER).glob("staging-*"))
+        shutil.rmtree(after)
+        if not was_killed:
+            break
+
+    # Steps before and after the one that makes the engine complete were both seen.
+    assert 15 < refused < place
+
+
+def test_request_names_what_nvinfer_would(onnx: Path) -> None:
+    assert request(onnx).target("int8").name == "rope.onnx_b4_gpu0_int8.engine"
