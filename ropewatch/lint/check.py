@@ -7,7 +7,7 @@ from typing import Final
 import yaml
 
 from ropewatch.errors import ModelError
-from ropewatch.lint import rules_keys, rules_model, rules_site, rules_text
+from ropewatch.lint import rules_engine, rules_keys, rules_model, rules_site, rules_text
 from ropewatch.lint.config import Config, Role, SiteUse
 from ropewatch.lint.findings import RULES, Finding, Rule
 from ropewatch.lint.source import YAML_SUFFIXES, read_config, read_text
@@ -17,7 +17,7 @@ from ropewatch.nvinfer_keys import PROPERTY_GROUP
 __all__ = ["RULES", "check_files", "is_nvinfer", "is_site"]
 
 # Importing them fills the table.
-RULE_MODULES: Final = (rules_text, rules_keys, rules_model, rules_site)
+RULE_MODULES: Final = (rules_text, rules_keys, rules_model, rules_engine, rules_site)
 # Other plug-ins have a [property] group as well, but no model; one of these makes it nvinfer's.
 _OURS: Final = frozenset(
     (

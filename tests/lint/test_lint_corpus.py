@@ -10,25 +10,32 @@ import pytest
 from ropewatch.cli import main
 from ropewatch.errors import ModelError
 from ropewatch.lint.check import check_files
-from ropewatch.lint.findings import RULES
+from ropewatch.lint.findings import RULES, Severity
 from ropewatch.lint.report import code_table
-from ropewatch.nvinfer_keys import CLASS_KEYS, PROPERTY_KEYS
+from ropewatch.nvinfer_keys import CLASS_KEYS, PROPERTY_KEYS, Release
 
 REPOSITORY = Path(__file__).parents[2]
 BROKEN = Path(__file__).with_name("broken")
 
 
-def _case(code: str, folder: Path) -> Path:
-    """Copy a case; engines are never in the repository, so that of RW210 is made here."""
+def case_of(code: str, folder: Path) -> Path:
+    """Copy a case; engines are never in the repository, so theirs are made here."""
     copy = folder / code
     shutil.copytree(BROKEN / code, copy)
-    if code == "RW210":
+    if code in ("RW210", "RW221", "RW222", "RW223"):
         engine = copy / "person.onnx_b2_gpu0_fp16.engine"
         engine.write_bytes(b"x")
+    if code == "RW210":
         written_s = (copy / "person.onnx").stat().st_mtime
         os.utime(engine, (written_s - 60, written_s - 60))
     site = copy / "site.yaml"
     return site if site.exists() else next(copy.glob("config.*"))
+
+
+def target_of(case: Path) -> Release | None:
+    """The release that a case of RW4.. is for."""
+    file = case / "target"
+    return Release(file.read_text().strip()) if file.exists() else None
 
 
 def test_every_code_has_a_case_and_every_case_a_code() -> None:
@@ -37,7 +44,7 @@ def test_every_code_has_a_case_and_every_case_a_code() -> None:
 
 @pytest.mark.parametrize("code", [case.name for case in sorted(BROKEN.iterdir())])
 def test_each_case_gives_exactly_its_finding(code: str, tmp_path: Path) -> None:
-    findings = check_files([_case(code, tmp_path)])
+    findings = check_files([case_of(code, tmp_path)], target_of(BROKEN / code))
     assert [one.code for one in findings] == [code]
     assert findings[0].line >= 1
     assert findings[0].reason
@@ -55,6 +62,10 @@ def test_shipped_configurations_and_sites_are_clean(tmp_path: Path) -> None:
     files = [*sorted((configs / "nvinfer").glob("*.txt")), *sorted(configs.glob("*.yaml"))]
     assert len(files) >= 6
     assert check_files(files) == []
+    assert check_files(files, Release.DS_9_1) == []
+    # On 7.1 only what nobody here can know.
+    notes = {(one.code, one.severity) for one in check_files(files, Release.DS_7_1)}
+    assert notes == {("RW403", Severity.NOTE), ("RW404", Severity.NOTE)}
 
 
 def test_a_finding_names_the_line_and_the_nearest_key() -> None:
