@@ -1,7 +1,12 @@
 """Every key of an nvinfer configuration file: type, default, range, where it applies, meaning.
 
 Read from nvinfer's parsers of DeepStream 9.1. One table for whoever reads these files: the CPU
-stand-in today, a linter later. Nothing here reads a file.
+stand-in, `ropewatch check` and `explain`, docs/nvinfer.md. Nothing here reads a file.
+
+Which keys 7.1 has is inferred, because its source is not published: a key that the parser headers
+of 6.3 and of 8.0 both define is taken to be in 7.1; one that 8.0 lacks is taken to be not. The
+headers are those in public copies of NVIDIA's packages and in NVIDIA's own API reference; 9.0 and
+9.1 are tags of NVIDIA/DeepStream and define the same keys. Nothing was tried on 7.1.
 """
 
 import math
@@ -14,6 +19,8 @@ Value = bool | int | float | str | tuple[int, ...] | tuple[float, ...] | tuple[s
 INT_MAX = 2**31 - 1
 MAX_BATCH_SIZE = 1024
 PROPERTY_GROUP = "property"
+# The graph's own nvinfer elements: the detector and the classifier.
+PGIE_ID, SGIE_ID = 1, 2
 CLASS_GROUP_PREFIX = "class-attrs-"
 
 
@@ -28,6 +35,27 @@ class Kind(Enum):
     INTS = "integers divided by ;"
     FLOATS = "numbers divided by ;"
     STRINGS = "texts divided by ;"
+
+
+class Release(str, Enum):
+    """The releases of DeepStream that run on Orin."""
+
+    DS_7_1 = "7.1"
+    DS_9_1 = "9.1"
+
+
+class Since(Enum):
+    """Which of the releases have a key or an element property."""
+
+    BOTH = "7.1 and 9.1"
+    MAYBE_7_1 = "9.1; in 8.0 but not in 6.3, not known for 7.1"
+    NEW = "9.1, since 9.0; not 7.1"
+
+    def has(self, release: Release) -> bool | None:
+        """Say whether a release has it; None: not known."""
+        if release is Release.DS_9_1 or self is Since.BOTH:
+            return True
+        return None if self is Since.MAYBE_7_1 else False
 
 
 class Effect(Enum):
@@ -55,6 +83,7 @@ class Key:
         networks: D detector, C classifier, G segmentation, I instance segmentation, O other.
         effect: what it changes.
         ini_only: the YAML parser does not know it.
+        since: which releases have it.
     """
 
     name: str
@@ -69,6 +98,7 @@ class Key:
     networks: str = "DCGIO"
     effect: Effect = Effect.RUN
     ini_only: bool = False
+    since: Since = Since.BOTH
 
     @property
     def wanted(self) -> str:
@@ -107,6 +137,7 @@ class Key:
 _B, _I, _F, _S, _P = Kind.BOOL, Kind.INT, Kind.FLOAT, Kind.STRING, Kind.PATH
 _IS, _FS, _SS = Kind.INTS, Kind.FLOATS, Kind.STRINGS
 _BUILD, _DEBUG, _NONE = Effect.BUILD, Effect.DEBUG, Effect.NONE
+_NEW, _MAYBE = Since.NEW, Since.MAYBE_7_1
 
 
 def _by_name(keys: Iterable[Key]) -> Mapping[str, Key]:
@@ -138,7 +169,7 @@ _ELEMENT = (
         modes="S",
         networks="DC",
     ),
-    Key("stabilize-buffer-count", _I, 0, "first batches that are dropped", low=0),
+    Key("stabilize-buffer-count", _I, 0, "first batches that are dropped", low=0, since=_NEW),
 )
 
 _MODEL = (
@@ -152,12 +183,26 @@ _MODEL = (
     Key("parse-bbox-func-name", _S, None, "detection parser in that library", networks="D"),
     Key("parse-bbox-instance-mask-func-name", _S, None, "mask parser", networks="I"),
     Key("parse-classifier-func-name", _S, None, "classifier parser", networks="C"),
-    Key("parse-segmentation-func-name", _S, None, "segmentation parser", networks="G"),
+    Key(
+        "parse-segmentation-func-name",
+        _S,
+        None,
+        "segmentation parser",
+        networks="G",
+        since=_MAYBE,
+    ),
     Key("engine-create-func-name", _S, None, "engine builder of the library", effect=_BUILD),
     Key("custom-network-config", _S, None, "for it; relative to the cwd", effect=_BUILD),
     Key("network-mode", _I, 0, "0 FP32, 1 INT8, 2 FP16, 3 any", low=0, high=3, effect=_BUILD),
     Key("int8-calib-file", _P, None, "calibration cache; without it INT8 is FP16", effect=_BUILD),
-    Key("strongly-typed", _B, False, "types from the ONNX; use network-mode=0", effect=_BUILD),
+    Key(
+        "strongly-typed",
+        _B,
+        False,
+        "types from the ONNX; use network-mode=0",
+        effect=_BUILD,
+        since=_NEW,
+    ),
     Key("output-io-formats", _SS, (), "output:dtype:format", effect=_BUILD),
     Key("layer-device-precision", _SS, (), "layer:precision:device", effect=_BUILD),
     Key("enable-dla", _B, False, "run on the DLA", effect=_BUILD),
@@ -166,7 +211,14 @@ _MODEL = (
     Key("auto-inc-mem", _I, 1, "grow that pool when it is empty", effect=_BUILD),
     Key("max-gpu-mem-per", _F, 99, "share of GPU memory, %", low=0, high=100, effect=_BUILD),
     Key("disable-output-host-copy", _I, 0, "leave outputs on the GPU", effect=_BUILD),
-    Key("warmup-engine", _B, False, "dummy batches before the first buffer", effect=_BUILD),
+    Key(
+        "warmup-engine",
+        _B,
+        False,
+        "dummy batches before the first buffer",
+        effect=_BUILD,
+        since=_NEW,
+    ),
     Key("tlt-encoded-model", _P, None, "TAO model, old", effect=_BUILD),
     Key("tlt-model-key", _S, None, "its key", effect=_BUILD),
 )
@@ -203,19 +255,19 @@ _RESULT = (
 )
 
 _DEBUG_KEYS = (
-    Key("raw-output-file-write", _B, False, "write outputs to files", effect=_DEBUG),
+    Key("raw-output-file-write", _B, False, "write outputs to files", effect=_DEBUG, since=_MAYBE),
     Key("dump-input-tensor", _I, 0, "write inputs to files", effect=_DEBUG),
     Key("dump-output-tensor", _I, 0, "write outputs to files", effect=_DEBUG),
-    Key("overwrite-input-tensor", _I, 0, "read inputs from a file", effect=_DEBUG),
-    Key("overwrite-output-tensor", _I, 0, "read outputs from files", effect=_DEBUG),
-    Key("ip-tensor-file", _P, None, "that file", effect=_DEBUG),
-    Key("op-tensor-files", _SS, (), "those files", effect=_DEBUG),
+    Key("overwrite-input-tensor", _I, 0, "read inputs from a file", effect=_DEBUG, since=_MAYBE),
+    Key("overwrite-output-tensor", _I, 0, "read outputs from files", effect=_DEBUG, since=_MAYBE),
+    Key("ip-tensor-file", _P, None, "that file", effect=_DEBUG, since=_MAYBE),
+    Key("op-tensor-files", _SS, (), "those files", effect=_DEBUG, since=_MAYBE),
 )
 
 _FORGOTTEN = (
     Key("workspace-size", _I, 0, "MiB", effect=_NONE),
     Key("force-implicit-batch-dim", _B, False, "of models before ONNX", effect=_NONE),
-    Key("dynamic-properties", _S, None, "k=v;k=v", effect=_NONE),
+    Key("dynamic-properties", _S, None, "k=v;k=v", effect=_NONE, since=_NEW),
     Key("parse-func", _S, None, "of old releases", effect=_NONE),
     Key("model-file", _P, None, "Caffe", effect=_NONE),
     Key("proto-file", _P, None, "Caffe", effect=_NONE),

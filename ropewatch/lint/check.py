@@ -7,17 +7,34 @@ from typing import Final
 import yaml
 
 from ropewatch.errors import ModelError
-from ropewatch.lint import rules_engine, rules_keys, rules_model, rules_site, rules_text
+from ropewatch.lint import (
+    rules_cameras,
+    rules_engine,
+    rules_keys,
+    rules_model,
+    rules_release,
+    rules_site,
+    rules_text,
+)
 from ropewatch.lint.config import Config, Role, SiteUse
 from ropewatch.lint.findings import RULES, Finding, Rule
 from ropewatch.lint.source import YAML_SUFFIXES, read_config, read_text
-from ropewatch.load import load_site
-from ropewatch.nvinfer_keys import PROPERTY_GROUP
+from ropewatch.load import ANY_ENVIRONMENT, load_site
+from ropewatch.nvinfer_keys import PROPERTY_GROUP, Release
+from ropewatch.settings import SiteSettings
 
-__all__ = ["RULES", "check_files", "is_nvinfer", "is_site"]
+__all__ = ["RULES", "check_configs", "check_files", "is_nvinfer", "is_site", "site_configs"]
 
 # Importing them fills the table.
-RULE_MODULES: Final = (rules_text, rules_keys, rules_model, rules_engine, rules_site)
+RULE_MODULES: Final = (
+    rules_text,
+    rules_keys,
+    rules_model,
+    rules_engine,
+    rules_site,
+    rules_cameras,
+    rules_release,
+)
 # Other plug-ins have a [property] group as well, but no model; one of these makes it nvinfer's.
 _OURS: Final = frozenset(
     (
@@ -37,26 +54,56 @@ _OTHERS: Final = frozenset(
 )
 
 
-class _AnyEnvironment(dict[str, str]):
-    """Has every variable: a camera's password is not needed to check a site."""
-
-    def __contains__(self, _key: object) -> bool:
-        return True
-
-    def __missing__(self, _key: str) -> str:
-        return "unset"
-
-
-def check_files(paths: Iterable[Path]) -> list[Finding]:
+def check_files(paths: Iterable[Path], target: Release | None = None) -> list[Finding]:
     """Check nvinfer configurations and sites, in order of file, line and code.
+
+    Args:
+        paths: the files.
+        target: the release that they shall run on; None looks at no release's own faults.
 
     Raises:
         ModelError: a file cannot be read, or is neither.
         SettingsError: a site cannot be used.
     """
-    found: set[Finding] = set()
+    configs: list[Config] = []
     for path in paths:
-        found.update(_check_site(path) if is_site(path) else _check(_nvinfer(path)))
+        if is_site(path):
+            site = load_site(path, environment=ANY_ENVIRONMENT)
+            configs.extend(site_configs(site, path, target))
+        else:
+            configs.append(_nvinfer(path, None, target))
+    return check_configs(configs)
+
+
+def site_configs(
+    site: SiteSettings, path: Path | None = None, target: Release | None = None
+) -> tuple[Config, Config]:
+    """Read a site's detector and classifier configuration.
+
+    Args:
+        site: the settings.
+        path: the site's file, for lines in findings; None where only the settings are known.
+        target: the release that it shall run on.
+
+    Raises:
+        ModelError: one is missing, or is not nvinfer's.
+    """
+    lines = {} if path is None else _lines(path)
+    detector = _nvinfer(
+        site.detector.config_file, SiteUse(site, path, lines, Role.DETECTOR), target
+    )
+    use = SiteUse(site, path, lines, Role.CLASSIFIER, detector)
+    return detector, _nvinfer(site.classifier.config_file, use, target)
+
+
+def check_configs(configs: Iterable[Config]) -> list[Finding]:
+    """Apply every rule to configurations, in order of file, line and code."""
+    found = {
+        finding
+        for config in configs
+        for one in RULES.values()
+        for finding in _findings(one, config)
+    }
     return sorted(found, key=lambda one: (str(one.file), one.line, one.code, one.what))
 
 
@@ -78,18 +125,14 @@ def is_nvinfer(path: Path) -> bool:
     return bool(names & _OURS) and not names & _OTHERS
 
 
-def _nvinfer(path: Path, use: SiteUse | None = None) -> Config:
+def _nvinfer(path: Path, use: SiteUse | None, target: Release | None) -> Config:
     if not is_nvinfer(path):
         other = "ini" if path.suffix in YAML_SUFFIXES else "YAML"
         raise ModelError(
             f"{path}: no [property] group with keys of nvinfer, want an nvinfer configuration or "
             f"a site file; its suffix says that it is not {other}, rename it if it is"
         )
-    return Config.of(read_config(path), use)
-
-
-def _check(config: Config) -> set[Finding]:
-    return {finding for one in RULES.values() for finding in _findings(one, config)}
+    return Config.of(read_config(path), use, target)
 
 
 def _findings(one: Rule, config: Config) -> list[Finding]:
@@ -102,6 +145,7 @@ def _findings(one: Rule, config: Config) -> list[Finding]:
             hit.what,
             one.reason,
             hit.fix or one.fix,
+            hit.edits,
         )
         for hit in one.find(config)
     ]
@@ -111,14 +155,6 @@ def _shown(path: Path) -> Path:
     """Return a path below the working directory as relative to it, any other as it is."""
     absolute = path.absolute()
     return absolute.relative_to(Path.cwd()) if absolute.is_relative_to(Path.cwd()) else path
-
-
-def _check_site(path: Path) -> set[Finding]:
-    site = load_site(path, environment=_AnyEnvironment())
-    lines = _lines(path)
-    detector = _nvinfer(site.detector.config_file, SiteUse(site, path, lines, Role.DETECTOR))
-    use = SiteUse(site, path, lines, Role.CLASSIFIER, detector)
-    return _check(detector) | _check(_nvinfer(site.classifier.config_file, use))
 
 
 def _lines(path: Path) -> dict[str, int]:

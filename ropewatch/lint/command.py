@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ropewatch.errors import RopewatchError
+from ropewatch.nvinfer_keys import Release
 
 
 def add_lint_commands(subparsers: Any) -> None:
@@ -21,6 +22,18 @@ def add_lint_commands(subparsers: Any) -> None:
     )
     check.add_argument("files", type=Path, nargs="+", metavar="FILE|SITE.yaml")
     check.add_argument("--format", choices=["text", "json", "sarif"], default="text")
+    check.add_argument(
+        "--target",
+        choices=[one.value for one in Release],
+        help="DeepStream release to run on; finds what it does not have",
+    )
+    changes = check.add_mutually_exclusive_group()
+    changes.add_argument(
+        "--fix", action="store_true", help="apply the fixes that cannot mean anything else"
+    )
+    changes.add_argument(
+        "--diff", action="store_true", help="show what --fix would change, and change nothing"
+    )
     check.set_defaults(run=_check)
     explain = subparsers.add_parser("explain", help="say what an nvinfer key or a code means")
     explain.add_argument("name", metavar="KEY|CODE")
@@ -28,11 +41,20 @@ def add_lint_commands(subparsers: Any) -> None:
 
 
 def _check(args: argparse.Namespace) -> int:
-    from ropewatch.lint import report  # noqa: PLC0415 - needs YAML and pydantic
+    from ropewatch.lint import fixing, report  # noqa: PLC0415 - needs YAML and pydantic
     from ropewatch.lint.check import check_files  # noqa: PLC0415 - the same
 
     try:
-        findings = check_files(args.files)
+        target = Release(args.target) if args.target else None
+        findings = check_files(args.files, target)
+        if args.fix or args.diff:
+            texts = fixing.fixed_texts(findings)
+            shown = fixing.diff_of(texts, colour=sys.stdout.isatty())
+            # A document on standard output stays one.
+            print(shown, file=sys.stdout if args.format == "text" else sys.stderr)
+        if args.fix:
+            fixing.write_texts(texts)
+            findings = check_files(args.files, target)
     except RopewatchError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

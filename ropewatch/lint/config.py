@@ -13,6 +13,7 @@ from ropewatch.nvinfer_keys import (
     PROPERTY_GROUP,
     PROPERTY_KEYS,
     Key,
+    Release,
     Value,
 )
 from ropewatch.settings import SiteSettings
@@ -29,28 +30,46 @@ class Role(Enum):
 
 @dataclass(frozen=True, slots=True)
 class SiteUse:
-    """The site that uses a configuration; `other` is its second configuration."""
+    """The site that uses a configuration.
+
+    Attributes:
+        site: its settings.
+        path: its file; None where only the settings are known, as when it runs.
+        lines: line of each key of the file, such as classifier.score_label.
+        role: what the configuration is used for.
+        other: the site's detector, for its classifier.
+    """
 
     site: SiteSettings
-    path: Path
+    path: Path | None
     lines: dict[str, int]
     role: Role
     other: "Config | None" = None
 
+    def line(self, key: str) -> int | None:
+        """Line of a site's key; 1 where the file leaves it out, None without a file."""
+        return None if self.path is None else self.lines.get(key, 1)
+
 
 @dataclass(slots=True)
 class Config:
-    """A configuration; `values` and `classes` hold what nvinfer's parser takes."""
+    """A configuration; `values` and `classes` hold what nvinfer's parser takes.
+
+    `target` is the release that it shall run on; None where nobody said.
+    """
 
     text: ConfigText
     use: SiteUse | None = None
+    target: Release | None = None
     values: dict[str, Value] = field(default_factory=dict)
     classes: dict[str, dict[str, Value]] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, text: ConfigText, use: SiteUse | None = None) -> "Config":
+    def of(
+        cls, text: ConfigText, use: SiteUse | None = None, target: Release | None = None
+    ) -> "Config":
         """Type what can be typed; of a key that is given twice the last counts."""
-        config = cls(text, use)
+        config = cls(text, use, target)
         for entry in text.entries:
             value = typed(entry, is_yaml=text.is_yaml)
             if value is None:
@@ -113,6 +132,36 @@ class Config:
         named = self.words(name)
         return self.text.path.resolve().parent / named if named else None
 
+    def file(self, name: str) -> Path:
+        """Return a path key whose file has to be there.
+
+        Raises:
+            ModelError: the key is absent, or names no file.
+        """
+        path = self.path(name)
+        if path is None:
+            raise ModelError(f"{self.text.path}: {name}: missing, want a path; add {name}=...")
+        if not path.is_file():
+            raise ModelError(
+                f"{self.text.path}: {name}: {path.resolve()}: no such file; correct the path"
+            )
+        return path.resolve()
+
+    @property
+    def network_wh_px(self) -> tuple[int, int]:
+        """The network's input size from infer-dims, which is channels;height;width.
+
+        Raises:
+            ModelError: infer-dims is absent or is no such list.
+        """
+        dims = self.numbers("infer-dims")
+        if len(dims) != 3:
+            raise ModelError(
+                f"{self.text.path}: infer-dims: missing or wrong, want channels;height;width; the "
+                "crop geometry needs the network's size, for example infer-dims=3;384;192"
+            )
+        return int(dims[2]), int(dims[1])
+
     def line(self, key: str | None, group: str = PROPERTY_GROUP) -> int:
         """Line of a key's last appearance, else of its group, else 1."""
         lines = [e.line for e in self.text.entries if e.group == group and e.name == key]
@@ -121,12 +170,13 @@ class Config:
 
     def onnx(self) -> Path | None:
         """Return the ONNX: onnx-file, or the one that the engine's name or manifest leads to."""
-        named = self.path("onnx-file")
+        return self.path("onnx-file") or self.onnx_of_engine()
+
+    def onnx_of_engine(self) -> Path | None:
+        """Return the ONNX that the engine's name or manifest leads to, where there is one."""
         engine = self.path("model-engine-file")
-        if named is not None or engine is None:
-            return named
         try:
-            return manifest.onnx_of_engine(engine)
+            return None if engine is None else manifest.onnx_of_engine(engine)
         except ModelError:
             return None
 

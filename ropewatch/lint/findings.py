@@ -6,6 +6,8 @@ from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from ropewatch.nvinfer_keys import PROPERTY_GROUP
+
 if TYPE_CHECKING:
     from ropewatch.lint.config import Config
 
@@ -16,6 +18,24 @@ class Severity(Enum):
     ERROR = "error"
     WARNING = "warning"
     NOTE = "note"
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """A safe change of one key: it cannot mean anything else.
+
+    Attributes:
+        key: the key as it shall be spelt.
+        value: its text; None takes the line out.
+        group: where it belongs.
+        line: the line that it replaces; None is the key's last one, or a new line where the
+            group has none.
+    """
+
+    key: str
+    value: str | None
+    group: str = PROPERTY_GROUP
+    line: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +50,7 @@ class Finding:
         what: what the file says.
         reason: why that is wrong.
         fix: what to do.
+        edits: the fix, where it is safe to apply without asking; all in `file`.
     """
 
     code: str
@@ -39,6 +60,7 @@ class Finding:
     what: str
     reason: str
     fix: str
+    edits: tuple[Edit, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,14 +74,16 @@ class Hit:
         line: where no key of the file is meant.
         file: where it is another file than the one that is read.
         fix: instead of the table's.
+        edits: what `check --fix` may do about it.
     """
 
     what: str
     key: str | None = None
-    group: str = "property"
+    group: str = PROPERTY_GROUP
     line: int | None = None
     file: Path | None = None
     fix: str | None = None
+    edits: tuple[Edit, ...] = ()
 
 
 Find = Callable[["Config"], Iterator[Hit]]

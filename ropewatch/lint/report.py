@@ -78,7 +78,7 @@ def code_table() -> str:
     """The Markdown table of codes in docs/check.md."""
     rows = [
         f"| {one.code} | {one.severity.value} | {one.title} | {one.reason} | {one.fix} |"
-        for one in RULES.values()
+        for _code, one in sorted(RULES.items())
     ]
     return "\n".join(("| code | severity | what | why | fix |", "|---|---|---|---|---|", *rows))
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from ropewatch.lint.config import CLASSIFIER, DETECTOR, INSTANCES, Config
-from ropewatch.lint.findings import Hit, Severity, rule
+from ropewatch.lint.findings import Edit, Hit, Severity, rule
 from ropewatch.nvinfer_keys import CLASS_GROUP_PREFIX, INT_MAX
 
 _NMS, _HYBRID, _NONE = 2, 3, 4
@@ -107,7 +107,11 @@ def parser_without_library(config: Config) -> Iterator[Hit]:
 def interval_of_tensors(config: Config) -> Iterator[Hit]:
     """Yield an interval that nobody counts."""
     if config.flag("input-tensor-from-meta") and config.integer("interval") > 0:
-        yield Hit(f"interval={config.integer('interval')}", key="interval")
+        yield Hit(
+            f"interval={config.integer('interval')}",
+            key="interval",
+            edits=(Edit("interval", None),),
+        )
 
 
 @rule(
@@ -121,7 +125,11 @@ def interval_of_tensors(config: Config) -> Iterator[Hit]:
 def typed_twice(config: Config) -> Iterator[Hit]:
     """Yield a precision flag on a typed network."""
     if config.flag("strongly-typed") and config.integer("network-mode") != 0:
-        yield Hit(f"network-mode={config.integer('network-mode')}", key="network-mode")
+        yield Hit(
+            f"network-mode={config.integer('network-mode')}",
+            key="network-mode",
+            edits=(Edit("network-mode", "0"),),
+        )
 
 
 @rule(
@@ -205,7 +213,10 @@ def idle_nms(config: Config) -> Iterator[Hit]:
 def nearest(config: Config) -> Iterator[Hit]:
     """Yield files that leave the filter to the default."""
     if not config.given("scaling-filter") and not config.flag("input-tensor-from-meta"):
-        yield Hit("scaling-filter is missing")
+        model = config.manifest()
+        wanted = () if model is None else (str(model.preprocessing.scaling_filter),)
+        edits = tuple(Edit("scaling-filter", value) for value in wanted)
+        yield Hit("scaling-filter is missing", edits=edits)
 
 
 @rule(
@@ -220,7 +231,10 @@ def dropped_at_edge(config: Config) -> Iterator[Hit]:
     """Yield primary detectors that do not trim."""
     primary = config.network_type == DETECTOR and not config.on_objects
     if primary and not config.flag("crop-objects-to-roi-boundary"):
-        yield Hit("crop-objects-to-roi-boundary=0", key="crop-objects-to-roi-boundary")
+        key = "crop-objects-to-roi-boundary"
+        # In a site nobody may vanish; elsewhere dropping may be what the author wants.
+        edits = () if config.use is None else (Edit(key, "1"),)
+        yield Hit(f"{key}=0", key=key, edits=edits)
 
 
 @rule(
@@ -307,3 +321,35 @@ def fixed_pool(config: Config) -> Iterator[Hit]:
     """Yield tensor meta with auto-inc-mem=0."""
     if config.flag("output-tensor-meta") and config.integer("auto-inc-mem") == 0:
         yield Hit("auto-inc-mem=0", key="auto-inc-mem")
+
+
+@rule(
+    "RW121",
+    Severity.NOTE,
+    "least object size below what the VIC takes",
+    "with the VIC or the platform's default nvinfer raises any least size to 16 px: smaller "
+    "objects are never classified on a Jetson",
+    "write 16 or more, or scaling-compute-hw=1",
+)
+def below_floor(config: Config) -> Iterator[Hit]:
+    """Yield least sizes that a Jetson does not keep to."""
+    if not config.on_objects or config.integer("scaling-compute-hw") == 1:
+        return
+    for key in ("input-object-min-width", "input-object-min-height"):
+        if 0 < config.integer(key) < 16:
+            yield Hit(f"{key}={config.integer(key)}", key=key)
+
+
+@rule(
+    "RW122",
+    Severity.WARNING,
+    "classifier without labels",
+    "without a labels file nvinfer's own parser attaches no label: the classifier runs and nobody "
+    "sees its result",
+    "name the labels in labelfile-path, one line with semicolons",
+)
+def no_labels(config: Config) -> Iterator[Hit]:
+    """Yield classifiers whose scores have no names."""
+    parser = config.words("parse-classifier-func-name") and config.words("custom-lib-path")
+    if config.network_type == CLASSIFIER and not config.words("labelfile-path") and not parser:
+        yield Hit("labelfile-path is missing", key="labelfile-path")

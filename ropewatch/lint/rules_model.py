@@ -8,7 +8,7 @@ from ropewatch.engine_names import ENGINE_NAME, engine_name
 from ropewatch.errors import ModelError
 from ropewatch.labels import read_classifier_labels, read_detector_labels
 from ropewatch.lint.config import CLASSIFIER, DETECTOR, Config
-from ropewatch.lint.findings import Hit, Severity, rule
+from ropewatch.lint.findings import Edit, Hit, Severity, rule
 
 _MODES: Final = {0: "fp32", 1: "int8", 2: "fp16", 3: "best"}
 # nvinfer computes in float32; a manifest keeps more digits than a file needs.
@@ -39,13 +39,14 @@ def preprocessing(config: Config) -> Iterator[Hit]:
     for key, value in expected.items():
         if abs(config.number(key) - value) > _TOLERANCE * max(abs(value), 1e-6):
             what = f"{key}={config.number(key):g}, the manifest says {value:g}"
-            yield Hit(what, key=key)
+            yield Hit(what, key=key, edits=(Edit(key, f"{float(value):.17g}"),))
     offsets = config.numbers("offsets") or (0.0, 0.0, 0.0)
     if len(offsets) == 3 and any(
         abs(a - b) > 0.01 for a, b in zip(offsets, wanted.offsets, strict=True)
     ):
-        shown = ";".join(f"{one:g}" for one in wanted.offsets)
-        yield Hit(f"offsets differ, the manifest says {shown}", key="offsets")
+        shown = ";".join(f"{one:.9g}" for one in wanted.offsets)
+        what = f"offsets differ, the manifest says {shown}"
+        yield Hit(what, key="offsets", edits=(Edit("offsets", shown),))
 
 
 @rule(
@@ -65,7 +66,10 @@ def dims(config: Config) -> Iterator[Hit]:
         isinstance(a, str) or a == b for a, b in zip(shape, given, strict=True)
     )
     if not fits:
-        yield Hit(f"infer-dims, the manifest says {';'.join(map(str, shape))}", key="infer-dims")
+        shown = ";".join(map(str, shape))
+        fixed = all(isinstance(one, int) for one in shape)
+        edits = (Edit("infer-dims", shown),) if fixed else ()
+        yield Hit(f"infer-dims, the manifest says {shown}", key="infer-dims", edits=edits)
 
 
 @rule(
@@ -247,7 +251,42 @@ def unclustered(config: Config) -> Iterator[Hit]:
     """Yield our detectors under another cluster mode than NMS."""
     model = config.manifest()
     if model is not None and model.kind == "detector" and config.cluster_mode not in (0, 2):
-        yield Hit(f"cluster-mode={config.cluster_mode}", key="cluster-mode")
+        what = f"cluster-mode={config.cluster_mode}"
+        yield Hit(what, key="cluster-mode", edits=(Edit("cluster-mode", "2"),))
+
+
+@rule(
+    "RW213",
+    Severity.ERROR,
+    "model of any picture size without infer-dims",
+    "nvinfer cannot build or use an engine whose height and width nobody says: invalid dims",
+    "write infer-dims=3;height;width",
+)
+def open_dims(config: Config) -> Iterator[Hit]:
+    """Yield models with a symbolic height or width."""
+    model = config.manifest()
+    if model is None or config.numbers("infer-dims"):
+        return
+    shape = model.inputs[0].shape[1:]
+    if any(isinstance(one, str) for one in shape):
+        yield Hit(f"no infer-dims, the manifest says {';'.join(map(str, shape))}")
+
+
+@rule(
+    "RW214",
+    Severity.WARNING,
+    "half-precision outputs",
+    "a parser that reads float32 reads nonsense from them, and no message would say so",
+    "export with float32 outputs, or write output-io-formats=NAME:fp32:chw for each",
+)
+def half_outputs(config: Config) -> Iterator[Hit]:
+    """Yield models whose outputs nobody converts back."""
+    model = config.manifest()
+    if model is None or config.given("output-io-formats"):
+        return
+    halves = [one.name for one in model.outputs if one.dtype == "float16"]
+    if halves:
+        yield Hit(f"float16: {', '.join(halves)}", key="output-io-formats")
 
 
 def _labels(config: Config) -> tuple[str, ...]:

@@ -1,20 +1,23 @@
 """RW3..: what a site needs of its two configurations and its tracker."""
 
 from collections.abc import Iterator
-from typing import Any
-
-import yaml
 
 from ropewatch.engine_names import ENGINE_NAME
 from ropewatch.errors import ModelError
 from ropewatch.labels import read_classifier_labels
 from ropewatch.lint.config import Config, Role, SiteUse
-from ropewatch.lint.findings import Hit, Severity, rule
+from ropewatch.lint.findings import Edit, Hit, Severity, rule
 from ropewatch.lint.rules_keys import is_latched
+from ropewatch.lint.rules_text import unknown_entries
+from ropewatch.nvinfer_keys import PGIE_ID, SGIE_ID
 
 _SHAPES = {
     Role.DETECTOR: {"process-mode": 1, "network-type": 0},
     Role.CLASSIFIER: {"process-mode": 2, "network-type": 1},
+}
+_IDS = {
+    Role.DETECTOR: {"gie-unique-id": PGIE_ID},
+    Role.CLASSIFIER: {"gie-unique-id": SGIE_ID, "operate-on-gie-id": PGIE_ID},
 }
 _FRESH = {"output-tensor-meta": 1, "disable-output-host-copy": 0, "classifier-async-mode": 0}
 
@@ -36,7 +39,8 @@ def latched_site(config: Config) -> Iterator[Hit]:
     interval = config.integer("secondary-reinfer-interval")
     if _as(config, Role.CLASSIFIER) is not None and interval != 0:
         what = "endless" if is_latched(config) else str(interval)
-        yield Hit(f"secondary-reinfer-interval is {what}", key="secondary-reinfer-interval")
+        key = "secondary-reinfer-interval"
+        yield Hit(f"{key} is {what}, want 0", key=key, edits=(Edit(key, "0"),))
 
 
 @rule(
@@ -51,7 +55,8 @@ def hidden_label(config: Config) -> Iterator[Hit]:
     """Yield a classifier threshold above 0."""
     if _as(config, Role.CLASSIFIER) is not None and config.number("classifier-threshold") > 0:
         what = f"classifier-threshold={config.number('classifier-threshold'):g}"
-        yield Hit(what, key="classifier-threshold")
+        edits = (Edit("classifier-threshold", "0"),)
+        yield Hit(what, key="classifier-threshold", edits=edits)
 
 
 @rule(
@@ -65,7 +70,9 @@ def freshness(config: Config) -> Iterator[Hit]:
     """Yield keys that take the tensors away."""
     for key, wanted in _FRESH.items() if _as(config, Role.CLASSIFIER) is not None else ():
         if config.integer(key) != wanted:
-            yield Hit(f"{key}={config.integer(key)}", key=key, fix=f"set {key}={wanted}")
+            edits = (Edit(key, str(wanted)),)
+            what = f"{key}={config.integer(key)}, want {wanted}"
+            yield Hit(what, key=key, fix=f"set {key}={wanted}", edits=edits)
 
 
 @rule(
@@ -89,23 +96,17 @@ def role(config: Config) -> Iterator[Hit]:
     "RW305",
     Severity.ERROR,
     "gie ids that do not meet",
-    "each nvinfer has an id of its own, and the classifier looks at objects of the id in "
-    "operate-on-gie-id only",
+    "the graph and its probes know the detector by 1 and the classifier by 2, and the classifier "
+    "looks at objects of the id in operate-on-gie-id only",
     "set the detector's gie-unique-id=1 and the classifier's gie-unique-id=2, operate-on-gie-id=1",
 )
 def ids(config: Config) -> Iterator[Hit]:
-    """Yield equal ids and a classifier that looks for another detector."""
-    use = _as(config, Role.CLASSIFIER)
-    if use is None or use.other is None:
-        return
-    own, detector = config.integer("gie-unique-id"), use.other.integer("gie-unique-id")
-    if own == detector:
-        yield Hit(f"gie-unique-id={own} twice", key="gie-unique-id")
-    elif config.integer("operate-on-gie-id") != detector:
-        what = (
-            f"operate-on-gie-id={config.integer('operate-on-gie-id')}, the detector is {detector}"
-        )
-        yield Hit(what, key="operate-on-gie-id")
+    """Yield ids other than the graph's own."""
+    for key, wanted in _IDS[config.use.role].items() if config.use is not None else ():
+        if config.given("gie-unique-id") and config.integer(key) != wanted:
+            what = f"{key}={config.integer(key)}, want {wanted}"
+            edits = (Edit(key, str(wanted)),)
+            yield Hit(what, key=key, fix=f"set {key}={wanted}", edits=edits)
 
 
 @rule(
@@ -143,7 +144,12 @@ def persons(config: Config) -> Iterator[Hit]:
 def ungated(config: Config) -> Iterator[Hit]:
     """Yield an ONNX that nvinfer could build from, in a site."""
     if config.use is not None and config.given("onnx-file"):
-        yield Hit(f"onnx-file={config.words('onnx-file')}", key="onnx-file")
+        what = f"onnx-file={config.words('onnx-file')}"
+        # Safe where the engine leads to the same ONNX, by which the stand-in finds it.
+        by_engine, named = config.onnx_of_engine(), config.path("onnx-file")
+        same = by_engine and named and by_engine.resolve() == named.resolve()
+        edits = (Edit("onnx-file", None),) if same else ()
+        yield Hit(what, key="onnx-file", edits=edits)
 
 
 @rule(
@@ -193,44 +199,40 @@ def score_label(config: Config) -> Iterator[Hit]:
         return
     wanted = use.site.classifier.score_label
     if wanted not in labels:
-        line = use.lines.get("classifier.score_label", 1)
-        yield Hit(f"{wanted}, want one of {', '.join(labels)}", line=line, file=use.path)
+        what = f"classifier.score_label: {wanted}, want one of {', '.join(labels)}"
+        yield Hit(what, line=use.line("classifier.score_label"), file=use.path)
 
 
 @rule(
-    "RW311",
+    "RW312",
     Severity.WARNING,
-    "tracker that delays or drops people",
-    "nvtracker removes whoever it does not track: below its confidence floor, or on probation",
-    "set probationAge: 0 and minDetectorConfidence at or below pre-cluster-threshold",
+    "batch-size below the number of cameras",
+    "the graph sets the muxer's and the detector's batch-size to the number of cameras; an engine "
+    "that is built by this file is too small for them",
+    "set batch-size to the number of cameras",
 )
-def tracker(config: Config) -> Iterator[Hit]:
-    """Yield a confidence floor above the detector's, and a probation."""
+def small_batch(config: Config) -> Iterator[Hit]:
+    """Yield a detector's batch-size that the site exceeds; a named engine's own is RW308."""
     use = _as(config, Role.DETECTOR)
-    if use is None or not use.site.tracker.ll_config_file.is_file():
+    named = ENGINE_NAME.search(config.words("model-engine-file"))
+    if use is None or (named is not None and int(named["batch"]) < len(use.site.sources)):
         return
-    file = use.site.tracker.ll_config_file
-    text = file.read_text(encoding="utf-8", errors="replace").removeprefix("%YAML:1.0")
-    try:
-        document = yaml.safe_load(text)
-    except yaml.YAMLError:
-        yield Hit("not YAML", line=1, file=file)
-        return
-    floor = _nested(document, "BaseConfig", "minDetectorConfidence")
-    least = config.classes.get("all", {}).get("pre-cluster-threshold", 0.2)
-    if isinstance(floor, (int, float)) and isinstance(least, float) and floor > least:
-        what = f"minDetectorConfidence: {floor:g} above pre-cluster-threshold={least:g}"
-        yield Hit(what, line=_line(text, "minDetectorConfidence"), file=file)
-    probation = _nested(document, "TargetManagement", "probationAge")
-    if isinstance(probation, (int, float)) and probation > 0:
-        yield Hit(f"probationAge: {probation:g}", line=_line(text, "probationAge"), file=file)
+    if config.integer("batch-size") < len(use.site.sources):
+        cameras = len(use.site.sources)
+        what = f"batch-size={config.integer('batch-size')} for {cameras} cameras"
+        fix, edits = f"set batch-size={cameras}", (Edit("batch-size", str(cameras)),)
+        yield Hit(what, key="batch-size", fix=fix, edits=edits)
 
 
-def _nested(document: Any, section: str, key: str) -> Any:
-    inner = document.get(section) if isinstance(document, dict) else None
-    return inner.get(key) if isinstance(inner, dict) else None
-
-
-def _line(text: str, key: str) -> int:
-    numbered = enumerate(text.splitlines(), 1)
-    return next((number for number, line in numbered if line.strip().startswith(key)), 1)
+@rule(
+    "RW313",
+    Severity.ERROR,
+    "misspelt key in a site",
+    "nvinfer prints one line and takes its default instead, which nobody chose; `run` refuses it",
+    "correct the name, or take the key out",
+)
+def misspelt(config: Config) -> Iterator[Hit]:
+    """Yield unknown keys that look like a known one; others are RW001, for newer releases."""
+    for entry, fix in unknown_entries(config) if config.use is not None else ():
+        if fix is not None:
+            yield Hit(f"{entry.name} in [{entry.group}]", line=entry.line, fix=fix)

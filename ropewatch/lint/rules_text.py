@@ -5,7 +5,8 @@ import re
 from collections.abc import Iterator
 
 from ropewatch.lint.config import CLASSIFIER, Config, Role, key_of, typed
-from ropewatch.lint.findings import Hit, Severity, rule
+from ropewatch.lint.findings import Edit, Hit, Severity, rule
+from ropewatch.lint.source import Entry, read_value
 from ropewatch.nvinfer_keys import (
     CLASS_GROUP_PREFIX,
     CLASS_KEYS,
@@ -33,19 +34,27 @@ _LETTERS = {0: "D", 1: "C", 2: "G", 3: "I", 100: "O"}
     "correct the name, or take the key out",
 )
 def unknown_key(config: Config) -> Iterator[Hit]:
-    """Yield keys that are in no table, with the nearest one that is."""
+    """Yield keys that are in no table; in a site a misspelt one is RW313."""
+    for entry, fix in unknown_entries(config):
+        if config.use is None or fix is None:
+            yield Hit(f"{entry.name} in [{entry.group}]", line=entry.line, fix=fix)
+
+
+def unknown_entries(config: Config) -> Iterator[tuple[Entry, str | None]]:
+    """Yield entries whose key is in no table, with the likely right one where there is one."""
     for entry in config.text.entries:
-        table = PROPERTY_KEYS if entry.group == PROPERTY_GROUP else CLASS_KEYS
-        known = entry.group == PROPERTY_GROUP or entry.group.startswith(CLASS_GROUP_PREFIX)
+        in_property = entry.group == PROPERTY_GROUP
+        table, other = (PROPERTY_KEYS, CLASS_KEYS) if in_property else (CLASS_KEYS, PROPERTY_KEYS)
+        known = in_property or entry.group.startswith(CLASS_GROUP_PREFIX)
         if not known or entry.name in table:
             continue
         nearest = difflib.get_close_matches(entry.name, table, 1, 0.7)
-        elsewhere = CLASS_KEYS if table is PROPERTY_KEYS else PROPERTY_KEYS
         fix = f"write {nearest[0]}" if nearest else None
-        if entry.name in elsewhere:
-            home = f"[{CLASS_GROUP_PREFIX}all]" if elsewhere is CLASS_KEYS else "[property]"
-            fix = f"move it to {home}"
-        yield Hit(f"{entry.name} in [{entry.group}]", line=entry.line, fix=fix)
+        if entry.name in other:
+            fix = (
+                f"move it to [{CLASS_GROUP_PREFIX}all]" if in_property else "move it to [property]"
+            )
+        yield entry, fix
 
 
 @rule(
@@ -82,7 +91,8 @@ def given_twice(config: Config) -> Iterator[Hit]:
         before = seen.get((entry.group, entry.name))
         if before is not None:
             what = f"{entry.name} in [{entry.group}], also in line {before}"
-            yield Hit(what, line=entry.line)
+            edits = (Edit(entry.name, None, entry.group, before),)
+            yield Hit(what, line=entry.line, edits=edits)
         seen[entry.group, entry.name] = entry.line
 
 
@@ -113,7 +123,8 @@ def ini_only(config: Config) -> Iterator[Hit]:
         key = key_of(entry)
         if key is not None and key.ini_only:
             fix = f"write {_LEGACY[entry.name]}"
-            yield Hit(f"{entry.name} in a YAML file", line=entry.line, fix=fix)
+            what = f"{entry.name} in a YAML file"
+            yield Hit(what, line=entry.line, fix=fix, edits=_modern(config, entry))
 
 
 @rule(
@@ -133,7 +144,9 @@ def yaml_types(config: Config) -> Iterator[Hit]:
         if entry.text is None:
             yield Hit(f"{entry.name}: a sequence or a mapping", line=entry.line)
         elif numeric and entry.text.strip().lower() in ("true", "false"):
-            yield Hit(f"{entry.name}: {entry.text}", line=entry.line)
+            number = "1" if entry.text.strip().lower() == "true" else "0"
+            edits = (Edit(entry.name, number, entry.group, entry.line),)
+            yield Hit(f"{entry.name}: {entry.text}", line=entry.line, edits=edits)
 
 
 @rule(
@@ -147,7 +160,7 @@ def dead_key(config: Config) -> Iterator[Hit]:
     """Yield keys that nothing reads."""
     for name in config.values:
         if PROPERTY_KEYS[name].effect is Effect.NONE and name not in _LEGACY:
-            yield Hit(name, key=name)
+            yield Hit(name, key=name, edits=(Edit(name, None),))
 
 
 @rule(
@@ -206,7 +219,7 @@ def missing_file(config: Config) -> Iterator[Hit]:
     if use is not None and use.role is Role.DETECTOR:
         tracker = use.site.tracker.ll_config_file
         if not tracker.is_file():
-            line = use.lines.get("tracker.ll_config_file", 1)
+            line = use.line("tracker.ll_config_file")
             yield Hit(f"tracker.ll_config_file: {tracker}", line=line, file=use.path)
 
 
@@ -269,7 +282,7 @@ def legacy_key(config: Config) -> Iterator[Hit]:
     for entry in config.text.entries if not config.text.is_yaml else ():
         if entry.name in _LEGACY and key_of(entry) is not None:
             fix = f"write {_LEGACY[entry.name]}"
-            yield Hit(entry.name, line=entry.line, fix=fix)
+            yield Hit(entry.name, line=entry.line, fix=fix, edits=_modern(config, entry))
 
 
 @rule(
@@ -283,4 +296,28 @@ def async_elsewhere(config: Config) -> Iterator[Hit]:
     """Yield async mode on a primary or on no classifier."""
     usable = config.on_objects and config.network_type == CLASSIFIER
     if config.flag("classifier-async-mode") and not usable:
-        yield Hit("classifier-async-mode=1", key="classifier-async-mode")
+        edits = (Edit("classifier-async-mode", None),)
+        yield Hit("classifier-async-mode=1", key="classifier-async-mode", edits=edits)
+
+
+def _modern(config: Config, entry: Entry) -> tuple[Edit, ...]:
+    """Say an old key by the one that replaced it; nothing where its value has no meaning."""
+    key = key_of(entry)
+    new = _LEGACY[entry.name].partition("=")[0]
+    if key is None or entry.text is None:
+        return ()
+    if any(e.name == new and e.group == entry.group for e in config.text.entries):
+        # The new key counts then, but for threshold, of which the later line counts.
+        gone = entry.name != "threshold"
+        return (Edit(entry.name, None, entry.group, entry.line),) if gone else ()
+    try:
+        value = read_value(entry.text, key.kind, is_yaml=config.text.is_yaml)
+    except ValueError:
+        return ()
+    if isinstance(value, bool):
+        text = str(int(value))
+    elif isinstance(value, tuple):
+        text = ";".join(map(str, value[:3]))
+    else:
+        text = entry.text.strip()
+    return (Edit(new, text, entry.group, entry.line),)

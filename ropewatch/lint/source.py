@@ -49,11 +49,13 @@ def read_text(path: Path) -> str:
         ModelError: it is absent or is not UTF-8 text.
     """
     try:
-        return path.read_text(encoding="utf-8-sig" if path.suffix in YAML_SUFFIXES else "utf-8")
+        # Line ends stay as they are, so that a fix can keep them.
+        text = path.read_bytes().decode("utf-8")
     except FileNotFoundError:
         raise ModelError(f"{path}: no such file, want a configuration; correct the path") from None
     except (OSError, UnicodeDecodeError) as error:
         raise ModelError(f"{path}: {error}, want a readable UTF-8 text; correct it") from None
+    return text
 
 
 def read_config(path: Path) -> ConfigText:
@@ -62,7 +64,15 @@ def read_config(path: Path) -> ConfigText:
     Raises:
         ModelError: it cannot be read as that format.
     """
-    text = read_text(path)
+    return parse_config(path, read_text(path))
+
+
+def parse_config(path: Path, text: str) -> ConfigText:
+    """Parse a text that a file holds, or is about to.
+
+    Raises:
+        ModelError: it is not what the file's suffix says.
+    """
     return _read_yaml(path, text) if path.suffix in YAML_SUFFIXES else _read_ini(path, text)
 
 
@@ -88,8 +98,8 @@ def _read_ini(path: Path, text: str) -> ConfigText:
 
 
 def _read_yaml(path: Path, text: str) -> ConfigText:
-    # A directive that OpenCV writes; yaml-cpp takes it, PyYAML does not.
-    text = re.sub(r"^%YAML:", "#", text, flags=re.MULTILINE)
+    # A byte order mark, and a directive that OpenCV writes: yaml-cpp takes both.
+    text = re.sub(r"^%YAML:", "#", text.removeprefix("\ufeff"), flags=re.MULTILINE)
     try:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
     except (yaml.YAMLError, ValueError, RecursionError) as error:

@@ -1,4 +1,12 @@
-from ropewatch.nvinfer_keys import CLASS_KEYS, INT_MAX, PROPERTY_KEYS, Effect, Key, Kind
+from ropewatch.nvinfer_keys import (
+    CLASS_KEYS,
+    INT_MAX,
+    PROPERTY_KEYS,
+    Effect,
+    Key,
+    Kind,
+    Release,
+)
 
 
 def test_every_default_is_a_value_that_the_key_accepts_or_means_absence() -> None:
@@ -51,3 +59,11 @@ def test_every_key_has_its_name_and_a_meaning() -> None:
             assert key.meaning
             assert set(key.modes) <= set("PS")
             assert set(key.networks) <= set("DCGIO")
+
+
+def test_a_release_has_a_key_has_not_or_nobody_knows() -> None:
+    keys = ("batch-size", "warmup-engine", "ip-tensor-file")
+    old, new = Release.DS_7_1, Release.DS_9_1
+
+    assert [PROPERTY_KEYS[name].since.has(old) for name in keys] == [True, False, None]
+    assert [PROPERTY_KEYS[name].since.has(new) for name in keys] == [True, True, True]

@@ -1,0 +1,98 @@
+"""RW314..: a site's cameras and its tracker (RW311)."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import yaml
+
+from ropewatch.lint.config import Config, Role, SiteUse
+from ropewatch.lint.findings import Hit, Severity, rule
+
+
+def _detector_use(config: Config) -> SiteUse | None:
+    """Return the site once: with its detector."""
+    use = config.use
+    return use if use is not None and use.role is Role.DETECTOR else None
+
+
+@rule(
+    "RW311",
+    Severity.WARNING,
+    "tracker that delays or drops people",
+    "nvtracker removes whoever it does not track: below its confidence floor, on probation, or "
+    "beyond its number of targets",
+    "set probationAge: 0, minDetectorConfidence at or below pre-cluster-threshold and "
+    "maxTargetsPerStream at or above topk",
+)
+def tracker(config: Config) -> Iterator[Hit]:
+    """Yield a confidence floor above the detector's, a probation, and too few targets."""
+    use = _detector_use(config)
+    if use is None or not use.site.tracker.ll_config_file.is_file():
+        return
+    file = use.site.tracker.ll_config_file
+    text = file.read_text(encoding="utf-8", errors="replace").removeprefix("%YAML:1.0")
+    try:
+        document = yaml.safe_load(text)
+    except yaml.YAMLError:
+        yield Hit("not YAML", line=1, file=file)
+        return
+    floor = _nested(document, "BaseConfig", "minDetectorConfidence")
+    least = config.classes.get("all", {}).get("pre-cluster-threshold", 0.2)
+    if isinstance(floor, (int, float)) and isinstance(least, float) and floor > least:
+        what = f"minDetectorConfidence: {floor:g} above pre-cluster-threshold={least:g}"
+        yield Hit(what, line=_line(text, "minDetectorConfidence"), file=file)
+    probation = _nested(document, "TargetManagement", "probationAge")
+    if isinstance(probation, (int, float)) and probation > 0:
+        yield Hit(f"probationAge: {probation:g}", line=_line(text, "probationAge"), file=file)
+    most = _nested(document, "TargetManagement", "maxTargetsPerStream")
+    topk = config.classes.get("all", {}).get("topk")
+    if isinstance(most, int) and isinstance(topk, int) and most < topk:
+        what = f"maxTargetsPerStream: {most} below topk={topk}"
+        yield Hit(what, line=_line(text, "maxTargetsPerStream"), file=file)
+
+
+@rule(
+    "RW314",
+    Severity.WARNING,
+    "camera that stays lost",
+    "with 0 nothing reconnects an RTSP camera that has gone: it is blind until somebody restarts",
+    "set rtsp_reconnect_interval_s: 10",
+)
+def never_reconnects(config: Config) -> Iterator[Hit]:
+    """Yield live sources without reconnecting."""
+    use = _detector_use(config)
+    for index, one in enumerate(use.site.sources if use is not None else ()):
+        if is_rtsp(one.uri) and one.rtsp_reconnect_interval_s == 0 and use is not None:
+            what = f"sources.{index}.rtsp_reconnect_interval_s: 0 ({one.id})"
+            yield Hit(what, line=use.line("sources"), file=use.path)
+
+
+@rule(
+    "RW315",
+    Severity.NOTE,
+    "RTSP over UDP first",
+    "lost packets make grey or torn pictures, in which nobody is found; tcp repeats what is lost",
+    "set select_rtp_protocol: tcp, or leave it out",
+)
+def over_udp(config: Config) -> Iterator[Hit]:
+    """Yield live sources that try UDP."""
+    use = _detector_use(config)
+    for index, one in enumerate(use.site.sources if use is not None else ()):
+        if is_rtsp(one.uri) and one.select_rtp_protocol == "auto" and use is not None:
+            what = f"sources.{index}.select_rtp_protocol: auto ({one.id})"
+            yield Hit(what, line=use.line("sources"), file=use.path)
+
+
+def is_rtsp(uri: str) -> bool:
+    """Say whether a source is a camera on the network."""
+    return uri.lower().startswith(("rtsp://", "rtsps://"))
+
+
+def _nested(document: Any, section: str, key: str) -> Any:
+    inner = document.get(section) if isinstance(document, dict) else None
+    return inner.get(key) if isinstance(inner, dict) else None
+
+
+def _line(text: str, key: str) -> int:
+    numbered = enumerate(text.splitlines(), 1)
+    return next((number for number, line in numbered if line.strip().startswith(key)), 1)
