@@ -95,6 +95,7 @@ class InferConfig:
     output_blob_names: tuple[str, ...]
     custom_lib_path: Path | None
     parse_bbox_func_name: str | None
+    parse_classifier_func_name: str | None
     model_color_format: int
     net_scale_factor: float
     offsets: tuple[float, ...]
@@ -109,6 +110,7 @@ class InferConfig:
     crop_objects_to_roi_boundary: bool
     classifier_threshold: float
     classifier_type: str | None
+    classifier_async_mode: bool
     classes: tuple[ClassConfig, ...]
     notes: tuple[str, ...]
 
@@ -217,7 +219,6 @@ def _refuse(path: Path, values: Group) -> None:
         "output-instance-mask": "instance masks",
         "overwrite-input-tensor": "inputs from files",
         "overwrite-output-tensor": "outputs from files",
-        "parse-classifier-func-name": "classifier parsers from a library",
     }
     for name, what in refusals.items():
         if values.get(name) and what:
@@ -229,6 +230,7 @@ def _refuse(path: Path, values: Group) -> None:
 
 
 def _no_effect(path: Path, values: Group) -> list[str]:
+    """Say what does nothing here; turn asynchronous mode off where nvinfer does."""
     idle = [
         name
         for name in values
@@ -237,12 +239,10 @@ def _no_effect(path: Path, values: Group) -> list[str]:
     ]
     notes = [f"{path}: no effect on the CPU: {', '.join(sorted(idle))}"] if idle else []
     secondary = values.get("network-type") == CLASSIFIER and values.get("process-mode", 1) == 2
-    if values.get("classifier-async-mode"):
+    if values.get("classifier-async-mode") and not secondary:
+        values["classifier-async-mode"] = False
         notes.append(
-            f"{path}: classifier-async-mode: turned off, results appear on their own frame, on a "
-            f"device some frames later and for tracked objects only"
-            if secondary
-            else f"{path}: classifier-async-mode is for secondary classifiers only; turned off"
+            f"{path}: classifier-async-mode is for secondary classifiers only; turned off"
         )
     if values.get("scaling-filter", 6) in (2, 3, 4, 5):
         notes.append(

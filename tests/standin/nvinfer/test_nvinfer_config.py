@@ -192,12 +192,15 @@ def test_what_the_cpu_cannot_do_is_refused(file: Path, keys: dict[str, int], mes
         load_config(ini(file, **{**DETECTOR, **keys}))
 
 
-def test_asynchronous_classifiers_are_run_in_step_and_say_so(file: Path) -> None:
-    keys = {"gie_unique_id": 2, "network_type": 1, "process_mode": 2, "classifier_async_mode": 1}
+def test_asynchronous_mode_is_for_secondary_classifiers_only(file: Path) -> None:
+    keys = {"gie_unique_id": 2, "network_type": 1, "classifier_async_mode": 1}
 
-    notes = load_config(ini(file, **keys)).notes
+    secondary = load_config(ini(file, process_mode=2, **keys))
+    primary = load_config(ini(file, **keys))
 
-    assert any("classifier-async-mode: turned off, results appear on" in note for note in notes)
+    assert secondary.classifier_async_mode
+    assert not primary.classifier_async_mode
+    assert any("for secondary classifiers only; turned off" in note for note in primary.notes)
 
 
 @pytest.mark.parametrize("mode", [1, 3])

@@ -9,7 +9,7 @@ import pytest
 
 from plugins.standin.metadata import UNTRACKED_OBJECT_ID, NvDsBatchMeta, NvDsMetaType
 from plugins.standin.nvinfer.config import load_config
-from plugins.standin.nvinfer.inference import Inference
+from plugins.standin.nvinfer.inference import IN_FLIGHT, Inference
 from plugins.standin.nvinfer.preprocess import ConversionError
 from ropewatch.errors import ModelError
 from tests.standin.nvinfer import tiny
@@ -50,6 +50,13 @@ def judge(folder: Path, **keys: Any) -> Inference:
     labels.write_text("bright;dark\n")
     model = tiny.mean_classifier(folder / "rope.onnx")
     return secondary(folder, model, labelfile_path=labels, net_scale_factor=1 / 255, **keys)
+
+
+def first_input(look: Inference, batch: NvDsBatchMeta) -> np.ndarray:
+    """What the network is given for the first unit: (C, H, W) float32."""
+    (pending,) = look.prepare(batch)
+    assert pending.inputs is not None
+    return pending.inputs[0]
 
 
 def verdicts(batch: NvDsBatchMeta) -> list[list[str]]:
@@ -120,9 +127,8 @@ def test_padding_is_zero_bytes_before_normalisation(tmp_path: Path) -> None:
         tmp_path, [], maintain_aspect_ratio=1, net_scale_factor=0.5, offsets="10;20;30"
     )
 
-    detect.process(tiny.batch_of((0, 0, tiny.grey(200))))
+    planes = first_input(detect, tiny.batch_of((0, 0, tiny.grey(200))))
 
-    planes = detect._inputs[0]
     assert planes[:, 0, 0].tolist() == [95, 90, 85]
     assert planes[:, 0, 55].tolist() == [95, 90, 85]
     assert planes[:, 0, 56].tolist() == [-5, -10, -15]
@@ -133,22 +139,22 @@ def test_colour_order_is_the_networks(tmp_path: Path, fmt: int, first: int) -> N
     picture = np.full((360, 640, 3), (1, 2, 3), np.uint8)
     detect = primary(tmp_path, [], model_color_format=fmt)
 
-    detect.process(tiny.batch_of((0, 0, picture)))
+    planes = first_input(detect, tiny.batch_of((0, 0, picture)))
 
-    assert detect._inputs[0][:, 5, 5].tolist() == ([1, 2, 3] if first == 1 else [3, 2, 1])
+    assert planes[:, 5, 5].tolist() == ([1, 2, 3] if first == 1 else [3, 2, 1])
 
 
 def test_scaling_is_nearest_unless_asked(tmp_path: Path) -> None:
     # Columns 0 and 255 by turns: bilinear from 640 to 64 mixes them, nearest never does.
     picture = np.zeros((360, 640, 3), np.uint8)
     picture[:, ::2] = 255
-    nearest, bilinear = primary(tmp_path, []), primary(tmp_path, [], scaling_filter=1)
+    batch = tiny.batch_of((0, 0, picture))
 
-    for detect in (nearest, bilinear):
-        detect.process(tiny.batch_of((0, 0, picture)))
+    nearest = first_input(primary(tmp_path, []), batch)
+    bilinear = first_input(primary(tmp_path, [], scaling_filter=1), batch)
 
-    assert set(np.unique(nearest._inputs[0])) <= {0.0, 255.0}
-    assert 127 <= bilinear._inputs[0].mean() <= 128
+    assert set(np.unique(nearest)) <= {0.0, 255.0}
+    assert 127 <= bilinear.mean() <= 128
 
 
 def test_verdicts_hang_on_each_object_and_on_its_text(tmp_path: Path) -> None:
@@ -190,6 +196,52 @@ def test_an_empty_new_verdict_replaces_the_remembered_one(tmp_path: Path) -> Non
         seen += verdicts(batch)
 
     assert seen == [["bright"], ["bright"], [], []]
+
+
+def test_asynchronous_verdicts_come_with_a_later_frame_and_without_tensors(
+    tmp_path: Path,
+) -> None:
+    look = judge(tmp_path, classifier_async_mode=1, output_tensor_meta=1)
+    batches = [
+        tiny.batch_of((0, n, tiny.grey(grey)), boxes=[PERSON])
+        for n, grey in enumerate((230, 0, 0))
+    ]
+    waiting = []
+
+    # Nothing is finished before the second frame has been prepared.
+    waiting += look.prepare(batches[0])
+    waiting += look.prepare(batches[1])
+    for pending in waiting:
+        look.finish(pending)
+    look.process(batches[2])
+
+    assert [verdicts(batch) for batch in batches] == [[[]], [[]], [["dark"]]]
+    assert not any(batch.frames[0].objects[0].user_metas for batch in batches)
+    assert not any(batch.frames[0].bInferDone for batch in batches)
+
+
+def test_asynchronous_mode_passes_untracked_objects_over(tmp_path: Path) -> None:
+    look = judge(tmp_path, classifier_async_mode=1)
+
+    for number in range(2):
+        batch = tiny.batch_of((0, number, tiny.grey(230)), boxes=[PERSON])
+        batch.frames[0].objects[0].object_id = UNTRACKED_OBJECT_ID
+        look.process(batch)
+        assert verdicts(batch) == [[]]
+
+
+def test_crops_that_fail_leave_room_for_later_ones(tmp_path: Path) -> None:
+    look = judge(tmp_path)
+    boxes = [PERSON, (620.0, 0.0, 40.0, 80.0)]
+
+    # More often than batches may be in flight.
+    for number in range(2 * IN_FLIGHT):
+        with pytest.raises(ConversionError):
+            look.process(tiny.batch_of((0, number, tiny.grey(9)), boxes=boxes))
+    inside = tiny.batch_of((0, 99, tiny.grey(230)), boxes=[PERSON])
+    look.process(inside)
+
+    assert verdicts(inside) == [["bright"]]
 
 
 def test_more_crops_than_batch_size_are_judged_each_with_its_own(tmp_path: Path) -> None:
