@@ -18,11 +18,10 @@ pytest.importorskip("onnx")
 from export.engine.cache import FOLDER
 from ropewatch.engine_manifest import EngineManifest, engine_manifest_of
 from ropewatch.errors import BackendError, ModelError
-from ropewatch.files import sha256_of
 from ropewatch.golden import Golden, golden_of
 from ropewatch.manifest import manifest_of
 from ropewatch.receipt import receipt_of, require_passing
-from tests.export.engine.boxes import Box, add_typed, request
+from tests.export.engine.boxes import Box, add_typed, describe_golden, request
 from tests.export.engine.models import classifier, publish, weights
 from tests.export.engine.tensorrt_double.building import note_of
 
@@ -192,12 +191,7 @@ def test_new_golden_outputs_are_compared_with_the_old_engine(onnx: Path) -> None
     Golden(golden.pixels, golden.inputs, golden.outputs, {**golden.origin, "more": "known"}).save(
         golden_of(onnx)
     )
-    facts = json.loads(manifest_of(onnx).read_text("utf-8"))
-    facts["golden"] |= {
-        "sha256": sha256_of(golden_of(onnx)),
-        "size_bytes": golden_of(onnx).stat().st_size,
-    }
-    manifest_of(onnx).write_text(json.dumps(facts), encoding="utf-8")
+    describe_golden(onnx)
     with pytest.raises(ModelError):
         require_passing(engine)
     again = Box()

@@ -3,45 +3,26 @@
 import sys
 import types
 from pathlib import Path
-from typing import Any
 
 import pytest
+
+pytest.importorskip("onnxruntime", reason="needs the standin or export extra")
+pytest.importorskip("onnx")
 
 from export.engine.machine import this_machine
 from export.engine.resources import GIB, Memory, read_memory, require
 from ropewatch.errors import BackendError
 from tests.export.engine.tensorrt_double.double import RELEASES, make_tensorrt
+from tests.export.engine.tensorrt_double.running import Memory as GpuMemory
+from tests.export.engine.tensorrt_double.running import make_pycuda
 
 L4T = "# R36 (release), REVISION: 4.3, GCID: 38968081, BOARD: generic, EABI: aarch64\n"
 
 
-def pycuda(*, gpu: bool = True) -> types.ModuleType:
-    """The names of pycuda.driver that are used here, for an Orin or for no GPU."""
-    driver: Any = types.ModuleType("pycuda.driver")
-    driver.Error = type("Error", (Exception,), {})
-
-    def init() -> None:
-        if not gpu:
-            raise driver.Error("cuInit failed: no CUDA-capable device is detected")
-
-    class Device:
-        def __init__(self, number: int) -> None:
-            assert number == 0
-
-        def name(self) -> str:
-            return "Orin"
-
-        def compute_capability(self) -> tuple[int, int]:
-            return 8, 7
-
-    driver.init, driver.Device, driver.get_driver_version = init, Device, lambda: 12060
-    return driver  # type: ignore[no-any-return] # attributes are set on it, hence Any above
-
-
-def install(monkeypatch: pytest.MonkeyPatch, release: str, *, gpu: bool = True) -> None:
+def install(monkeypatch: pytest.MonkeyPatch, release: str, *, gpus: int = 1) -> None:
     monkeypatch.setitem(sys.modules, "tensorrt", make_tensorrt(release, {}))
     monkeypatch.setitem(sys.modules, "pycuda", types.ModuleType("pycuda"))
-    monkeypatch.setitem(sys.modules, "pycuda.driver", pycuda(gpu=gpu))
+    monkeypatch.setitem(sys.modules, "pycuda.driver", make_pycuda(GpuMemory(), gpus=gpus))
 
 
 @pytest.mark.parametrize("release", RELEASES)
@@ -87,9 +68,9 @@ def test_missing_pycuda_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_missing_gpu_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    install(monkeypatch, "10.3", gpu=False)
+    install(monkeypatch, "10.3", gpus=0)
 
-    with pytest.raises(BackendError, match=r"^cuda: cuInit failed: no CUDA-capable .*nvidia.*$"):
+    with pytest.raises(BackendError, match=r"^cuda: cuDeviceGet failed: invalid dev.*nvidia.*$"):
         this_machine()
 
 

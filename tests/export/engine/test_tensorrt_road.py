@@ -109,6 +109,14 @@ def test_fixed_batch_needs_no_profile(tmp_path: Path) -> None:
     assert built("10.3", order(path, "fp32"))["profiles"] == []
 
 
+def test_sizes_that_nvinfer_cannot_give_are_refused(rope: Path) -> None:
+    text = manifest_of(rope).read_text("utf-8")
+    manifest_of(rope).write_text(text.replace("3, 8, 8]", '3, "h", 8]'), encoding="utf-8")
+
+    with pytest.raises(ModelError, match=r"images is \['batch', 3, 'h', 8\], want an open batch at"):
+        order(rope, "fp32")
+
+
 def test_operator_that_the_parser_does_not_take_is_told(rope: Path) -> None:
     wanted = order(rope, "fp32")
     model = onnx.load(rope)

@@ -49,7 +49,7 @@ class Allocation:
 
 
 def make_pycuda(memory: Memory, *, gpus: int = 1) -> Any:
-    """Make `pycuda.driver` with as much as the runner calls."""
+    """Make `pycuda.driver` with as much as `export.engine` calls."""
     module: Any = types.ModuleType("pycuda.driver")
     module.Error = type("Error", (Exception,), {})
 
@@ -72,6 +72,12 @@ def make_pycuda(memory: Memory, *, gpus: int = 1) -> Any:
         def retain_primary_context(self) -> Context:
             return Context()
 
+        def name(self) -> str:
+            return "Orin"
+
+        def compute_capability(self) -> tuple[int, int]:
+            return 8, 7
+
     class Stream:
         handle = 1
 
@@ -87,6 +93,7 @@ def make_pycuda(memory: Memory, *, gpus: int = 1) -> Any:
         host[...] = np.frombuffer(content, host.dtype).reshape(host.shape)
 
     module.init = lambda: None
+    module.get_driver_version = lambda: 12060
     module.Device, module.Stream = Device, Stream
     module.mem_alloc = lambda size: Allocation(memory, size)
     module.memcpy_htod_async, module.memcpy_dtoh_async = htod, dtoh
