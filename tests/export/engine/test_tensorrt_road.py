@@ -113,7 +113,9 @@ def test_sizes_that_nvinfer_cannot_give_are_refused(rope: Path) -> None:
     text = manifest_of(rope).read_text("utf-8")
     manifest_of(rope).write_text(text.replace("3, 8, 8]", '3, "h", 8]'), encoding="utf-8")
 
-    with pytest.raises(ModelError, match=r"images is \['batch', 3, 'h', 8\], want an open batch at"):
+    with pytest.raises(
+        ModelError, match=r"images is \['batch', 3, 'h', 8\], want an open batch at"
+    ):
         order(rope, "fp32")
 
 
