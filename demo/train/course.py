@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from demo import seeds
+from demo import golden, seeds
 from demo.train.accuracy import (
     best_threshold,
     classifier_accuracy,
@@ -81,6 +81,7 @@ def _detector(data: Samples, args: argparse.Namespace, report: Callable[[str], N
         output_dir=args.output,
         trust=Trust(every_pickle=True),
         name="person",
+        images=golden.frames(args.work / "golden-frames"),
     )
     report(f"exported {args.output / 'person.onnx'}")
 
@@ -91,7 +92,12 @@ def _classifier(data: Samples, args: argparse.Namespace, report: Callable[[str],
     train_classifier(
         data, recipe, seed=0, report=report, keep=lambda model: save_checkpoint(model, checkpoint)
     )
-    export_classifier(checkpoint, output_dir=args.output, name="rope")
+    export_classifier(
+        checkpoint,
+        output_dir=args.output,
+        name="rope",
+        images=golden.crops(args.work / "golden-crops"),
+    )
     report(f"exported {args.output / 'rope.onnx'}")
 
 
