@@ -11,21 +11,21 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import onnx
 import torch
 
 from export.attention import with_explicit_attention
 from export.checkpoints import load_weights, read_checkpoint
 from export.classifier_model import Architecture, ForNvinfer, RoiClassifier
-from export.frame import Frames, check_frames, frame_graph, golden_frames
+from export.frame import Frames, check_frames, frame_graph, golden_frames, origin
 from export.golden_pictures import CROPS, golden_pictures
-from export.package import Description, OnStage, publish, silent
+from export.package import Description, Made, OnStage, publish, silent
 from export.parity import check_batches, compare
 from export.resolve import resolve
-from export.to_onnx import Batch, library_versions, to_onnx
+from export.to_onnx import Batch, to_onnx
+from export.two_parts import export_backbone
 from ropewatch.errors import ModelError
-from ropewatch.golden import PYTORCH, Floats, Golden
-from ropewatch.manifest import ParityFact, Polarity, Preprocessing
+from ropewatch.golden import Floats, Golden
+from ropewatch.manifest import Polarity, Preprocessing
 
 STAGES = 4
 PRETRAINED_NOTE = (
@@ -75,47 +75,42 @@ def export_classifier(
         checkpoint, given or {}, crop_wh=crop_wh, labels=labels, state_dict=state_dict
     )
     model = load_weights(resolved.architecture, resolved.found, origin=weights)
-    description = _describe(model, resolved.origins, name=name, weights=weights)
-    if polarity is not None and polarity.score_label not in description.labels:
-        raise ModelError(
-            f"--score-label {polarity.score_label}, want one of {list(description.labels)}"
-        )
-    description = dataclasses.replace(description, polarity=polarity)
+    description = _describe(
+        model, resolved.origins, name=name or weights.stem, weights=weights, polarity=polarity
+    )
+    on_stage("exporting to ONNX")
     if frames is None:
-        pixels = golden_pictures(
-            images,
-            count=CROPS,
-            size_wh=model.architecture.crop_wh,
-            preprocessing=description.preprocessing,
-        )
-        golden = Golden(pixels, {}, {"probabilities": _probabilities(model, pixels)}, _origin())
-        graph, parity = _crop(model, description, pixels, batch=batch, on_stage=on_stage)
+        made = _crop(model, description, images, batch=batch, on_stage=on_stage)
+    elif frames.parts == "two":
+        made = export_backbone(model, description, frames, images, batch=batch, on_stage=on_stage)
     else:
-        description = dataclasses.replace(description, mode="frame")
-        golden = golden_frames(model, frames, images, description.preprocessing, origin=_origin())
-        graph, parity = _frames(model, description, frames, batch=batch, on_stage=on_stage)
+        made = _frames(model, description, frames, images, batch=batch, on_stage=on_stage)
     on_stage("writing")
-    described = dataclasses.replace(description, parity=parity)
-    return publish(graph, described, golden, output_dir=output_dir)
-
-
-def _origin() -> dict[str, str]:
-    return {"reference": PYTORCH, **library_versions("timm")}
+    return publish(*made, output_dir=output_dir)
 
 
 def _describe(
-    model: RoiClassifier, origins: Mapping[str, str], *, name: str | None, weights: Path
+    model: RoiClassifier,
+    origins: Mapping[str, str],
+    *,
+    name: str,
+    weights: Path,
+    polarity: Polarity | None,
 ) -> Description:
+    labels = model.architecture.labels
+    if polarity is not None and polarity.score_label not in labels:
+        raise ModelError(f"--score-label {polarity.score_label}, want one of {list(labels)}")
     return Description(
-        name=name or weights.stem,
+        name=name,
         kind="classifier",
         mode="crop",
         weights=weights,
         preprocessing=_preprocessing(model.architecture),
-        labels=model.architecture.labels,
+        labels=labels,
         architecture=model.architecture.to_json(),
         architecture_origins=origins,
         attention="explicit",
+        polarity=polarity,
         library="timm",
         licence_note=PRETRAINED_NOTE,
     )
@@ -124,45 +119,47 @@ def _describe(
 def _crop(
     model: RoiClassifier,
     description: Description,
-    golden: npt.NDArray[np.uint8],
+    images: Path | None,
     *,
     batch: Batch,
     on_stage: OnStage,
-) -> tuple[onnx.ModelProto, tuple[ParityFact, ...]]:
-    on_stage("exporting to ONNX")
+) -> Made:
+    size_wh, preprocessing = model.architecture.crop_wh, description.preprocessing
     graph = to_onnx(
         ForNvinfer(with_explicit_attention(model)).eval(),
-        size_wh=model.architecture.crop_wh,
+        size_wh=size_wh,
         input_name="images",
         output_name="probabilities",
         batch=batch,
     )
     on_stage("comparing with PyTorch")
+    pixels = golden_pictures(images, count=CROPS, size_wh=size_wh, preprocessing=preprocessing)
+    golden = Golden(pixels, {}, {"probabilities": as_trained(model, pixels)}, origin())
     parity = check_batches(
         graph,
         batch=batch,
-        size_wh=model.architecture.crop_wh,
-        preprocessing=description.preprocessing,
-        golden=golden,
+        size_wh=size_wh,
+        preprocessing=preprocessing,
+        golden=pixels,
         check=lambda pixels, _, answer: compare(
             description.name,
-            expected=_probabilities(model, pixels),
+            expected=as_trained(model, pixels),
             actual=answer,
             quantities={"probability": (lambda probabilities: probabilities, 1e-5)},
         ),
     )
-    return graph, parity
+    return graph, dataclasses.replace(description, parity=parity), golden
 
 
 def _frames(
     model: RoiClassifier,
     description: Description,
     frames: Frames,
+    images: Path | None,
     *,
     batch: Batch,
     on_stage: OnStage,
-) -> tuple[onnx.ModelProto, tuple[ParityFact, ...]]:
-    on_stage("exporting to ONNX")
+) -> Made:
     graph = frame_graph(model, frames, batch=batch)
     on_stage("comparing with PyTorch")
     parity = check_frames(
@@ -173,7 +170,8 @@ def _frames(
         batch=batch,
         preprocessing=description.preprocessing,
     )
-    return graph, parity
+    golden = golden_frames(model, frames, images, description.preprocessing)
+    return graph, dataclasses.replace(description, mode="frame", parity=parity), golden
 
 
 def _preprocessing(architecture: Architecture) -> Preprocessing:
@@ -192,7 +190,7 @@ def _preprocessing(architecture: Architecture) -> Preprocessing:
     )
 
 
-def _probabilities(model: RoiClassifier, pixels: npt.NDArray[np.uint8]) -> Floats:
+def as_trained(model: RoiClassifier, pixels: npt.NDArray[np.uint8]) -> Floats:
     """PyTorch's answer to 8-bit RGB pixels, normalised as in training."""
     with torch.no_grad():
         logits = model(model.normalise(torch.from_numpy(pixels)))

@@ -158,6 +158,12 @@ def _add_classifier(commands: Any) -> None:
         help="frame mode: RoIAlign as the ONNX operator or as matrix products; default: operator",
     )
     command.add_argument(
+        "--parts",
+        choices=["one", "two"],
+        help="frame mode: one ONNX, or NAME.backbone.onnx for stock nvinfer and NAME.head.npz for "
+        "the host; default: one",
+    )
+    command.add_argument(
         "--architecture",
         type=Path,
         help="JSON file with the fields of export.classifier_model.Architecture that are known, "
@@ -246,7 +252,7 @@ def _polarity(args: argparse.Namespace) -> "Polarity | None":
 def _frames(args: argparse.Namespace) -> "Frames | None":
     from export.frame import Frames  # noqa: PLC0415 (torch, as above)
 
-    idle = ("crop_wh",) if args.mode == "frame" else ("frame_wh", "roi_align")
+    idle = ("crop_wh",) if args.mode == "frame" else ("frame_wh", "roi_align", "parts")
     for name in idle:
         if getattr(args, name) is not None:
             raise ModelError(
@@ -255,8 +261,16 @@ def _frames(args: argparse.Namespace) -> "Frames | None":
             )
     if args.mode == "crop":
         return None
+    if args.parts == "two" and args.roi_align is not None:
+        raise ModelError(
+            "--roi-align: given with --parts two, where the host pools; leave one of them out"
+        )
     default = Frames()
-    return Frames(size_wh=args.frame_wh or default.size_wh, form=args.roi_align or default.form)
+    return Frames(
+        size_wh=args.frame_wh or default.size_wh,
+        form=args.roi_align or default.form,
+        parts=args.parts or default.parts,
+    )
 
 
 def require_torch() -> None:

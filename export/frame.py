@@ -4,7 +4,6 @@ The backbone runs once a picture and RoIAlign pools the token map for each box. 
 ONNX operator, or the same sums as two matrix products, for runtimes that lack the operator.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -20,9 +19,9 @@ from export.attention import with_explicit_attention
 from export.classifier_model import Architecture, RoiClassifier
 from export.golden_pictures import FRAMES, golden_pictures
 from export.parity import compare, run_onnx, sample_images
-from export.to_onnx import Batch, trace
+from export.to_onnx import Batch, library_versions, trace
 from ropewatch.errors import ModelError
-from ropewatch.golden import Floats, Golden, as_nvinfer
+from ropewatch.golden import PYTORCH, Floats, Golden, as_nvinfer
 from ropewatch.manifest import ParityFact, Preprocessing
 
 RoiAlignForm = Literal["operator", "matmul"]
@@ -30,10 +29,14 @@ RoiAlignForm = Literal["operator", "matmul"]
 
 @dataclass(frozen=True, slots=True)
 class Frames:
-    """What frame mode takes: pictures of one size, and how their boxes are pooled."""
+    """What frame mode takes: pictures of one size, and how their boxes are pooled.
+
+    In two parts the host pools them, see `export.two_parts`, and `form` has no meaning.
+    """
 
     size_wh: tuple[int, int] = (1280, 720)
     form: RoiAlignForm = "operator"
+    parts: Literal["one", "two"] = "one"
 
 
 class ForFrames(nn.Module):
@@ -139,11 +142,7 @@ def _axis_weights(
 def frame_graph(model: RoiClassifier, frames: Frames, *, batch: Batch) -> onnx.ModelProto:
     """The ONNX: a fixed or free number of pictures, any number of boxes."""
     size_wh = frames.size_wh
-    if any(size % model.patch_px for size in size_wh):
-        raise ModelError(
-            f"frame_wh: {size_wh[0]} x {size_wh[1]}, want multiples of the backbone's patch, "
-            f"{model.patch_px} px; give another --frame-wh"
-        )
+    check_size(model, size_wh)
     images = torch.zeros(2 if batch == "dynamic" else batch, 3, size_wh[1], size_wh[0])
     boxes = torch.tensor([[0.0, 0, 32, 32]] * 3)
     axes = {name: {0: "boxes"} for name in ("rois", "image_index", "probabilities")}
@@ -154,6 +153,15 @@ def frame_graph(model: RoiClassifier, frames: Frames, *, batch: Batch) -> onnx.M
         output_name="probabilities",
         axes={**axes, "images": {0: "batch"}} if batch == "dynamic" else axes,
     )
+
+
+def check_size(model: RoiClassifier, size_wh: tuple[int, int]) -> None:
+    """Raise a ModelError unless the picture is whole patches."""
+    if any(size % model.patch_px for size in size_wh):
+        raise ModelError(
+            f"frame_wh: {size_wh[0]} x {size_wh[1]}, want multiples of the backbone's patch, "
+            f"{model.patch_px} px; give another --frame-wh"
+        )
 
 
 def check_frames(
@@ -183,7 +191,7 @@ def check_frames(
         }
         facts += compare(
             name,
-            expected=_probabilities(model, pixels, rois, index),
+            expected=frame_probabilities(model, pixels, rois, index),
             actual=run_onnx(graph, feeds),
             quantities={f"probability of {count} boxes": (lambda each: each, 1e-5)},
             batch=images,
@@ -196,8 +204,6 @@ def golden_frames(
     frames: Frames,
     folder: Path | None,
     preprocessing: Preprocessing,
-    *,
-    origin: Mapping[str, str],
 ) -> Golden:
     """Pictures with boxes, and what torchvision's RoIAlign in PyTorch gives for them."""
     pixels = golden_pictures(
@@ -207,12 +213,12 @@ def golden_frames(
     return Golden(
         pixels,
         {"rois": rois, "image_index": index},
-        {"probabilities": _probabilities(model, pixels, rois, index)},
-        origin,
+        {"probabilities": frame_probabilities(model, pixels, rois, index)},
+        origin(),
     )
 
 
-def _probabilities(
+def frame_probabilities(
     model: RoiClassifier,
     pixels: npt.NDArray[np.uint8],
     rois: Floats,
@@ -224,6 +230,11 @@ def _probabilities(
         logits = model(model.normalise(torch.from_numpy(pixels)), torch.from_numpy(joined))
     probabilities: Floats = logits.softmax(1).numpy()
     return probabilities
+
+
+def origin() -> dict[str, str]:
+    """Of golden outputs that PyTorch gave."""
+    return {"reference": PYTORCH, **library_versions("timm")}
 
 
 def sample_boxes(

@@ -26,6 +26,7 @@ from ropewatch.manifest import (
     Preprocessing,
     manifest_of,
 )
+from ropewatch.rope_head import RopeHead, head_of
 
 # Called with a line of text as each stage begins.
 OnStage = Callable[[str], None]
@@ -47,12 +48,17 @@ class Description:
     library: str
     licence_note: str
     parity: tuple[ParityFact, ...] = ()
-    mode: Literal["crop", "frame"] | None = None
+    mode: Literal["crop", "frame", "backbone"] | None = None
     architecture: dict[str, Any] | None = None
     architecture_origins: Mapping[str, str] | None = None
     attention: Literal["explicit"] | None = None
+    head: RopeHead | None = None
     polarity: Polarity | None = None
     padding_cost: PaddingCost | None = None
+
+
+# The graph, what it does not say itself, and what the original gives.
+Made = tuple[onnx.ModelProto, Description, Golden]
 
 
 def require_file(path: Path, *, wanted: str) -> None:
@@ -87,6 +93,8 @@ def publish(
     content: bytes = graph.SerializeToString()
     onnx_path = output_dir / f"{description.name}.onnx"
     contents = {onnx_path: content, golden_of(onnx_path): golden.to_bytes()}
+    if description.head is not None:
+        contents[head_of(onnx_path)] = description.head.to_bytes()
     manifest = _manifest(
         graph, description, *(file_fact(path.name, held) for path, held in contents.items())
     )
@@ -128,7 +136,11 @@ def file_fact(name: str, content: bytes) -> FileFact:
 
 
 def _manifest(
-    graph: onnx.ModelProto, description: Description, content: FileFact, golden: FileFact
+    graph: onnx.ModelProto,
+    description: Description,
+    content: FileFact,
+    golden: FileFact,
+    head: FileFact | None = None,
 ) -> Manifest:
     weights = description.weights
     return Manifest(
@@ -137,6 +149,7 @@ def _manifest(
         mode=description.mode,
         onnx=content,
         golden=golden,
+        head=head,
         weights=FileFact(
             file=weights.name, sha256=sha256_of(weights), size_bytes=weights.stat().st_size
         ),

@@ -73,6 +73,7 @@ def _lead(manifest: Manifest) -> str:
     what = {
         "crop": "Classifier for nvinfer: one expanded crop of a person a row",
         "frame": "Classifier of whole frames: pictures and boxes in, each box's probabilities out",
+        "backbone": "Classifier of whole frames, first part: pictures in, token maps out",
         None: "Detector for nvinfer: rows of x1, y1, x2, y2, score, class",
     }[manifest.mode]
     return f"{what}. Labels: {', '.join(manifest.labels)}. From {manifest.weights.file}."

@@ -113,10 +113,10 @@ class Manifest(_Part):
 
     format: Literal["ropewatch-model-1"]
     kind: Literal["detector", "classifier"]
-    mode: Literal["crop", "frame"] | None = Field(
+    mode: Literal["crop", "frame", "backbone"] | None = Field(
         None,
-        description="Classifier: an image is a person's crop, or a frame with boxes beside it. "
-        "Detector: none.",
+        description="Classifier: an image is a person's crop, or a frame with boxes beside it, or "
+        "a frame alone that becomes a token map for the head. Detector: none.",
     )
     onnx: FileFact
     weights: FileFact
@@ -138,6 +138,9 @@ class Manifest(_Part):
     )
     golden: FileFact | None = Field(
         None, description="Inputs with the outputs that PyTorch gives, see ropewatch.golden."
+    )
+    head: FileFact | None = Field(
+        None, description="Backbone: the host's part of it, see ropewatch.rope_head."
     )
     derived_from: DerivedFrom | None = Field(
         None, description="Typed ONNX: its fp32 parent; parity is then with the golden outputs."
@@ -168,6 +171,8 @@ class Manifest(_Part):
     def _fits_its_kind(self) -> Self:
         if (self.kind == "classifier") != (self.mode is not None):
             raise ValueError(f"mode: {self.mode} with kind {self.kind}, want one for a classifier")
+        if (self.mode == "backbone") != (self.head is not None):
+            raise ValueError(f"head: {self.head} with mode {self.mode}, want one for a backbone")
         if len(set(self.labels)) != len(self.labels):
             raise ValueError(f"labels: {list(self.labels)}, want each label once")
         if self.polarity is not None and self.polarity.score_label not in self.labels:
