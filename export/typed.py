@@ -1,18 +1,17 @@
 """`ropewatch export typed`: an exported ONNX to the same in half precision, typed throughout."""
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import onnx
 
+from export.engine.cases import Case, cases
+from export.engine.judging import TOLERANCES
 from export.package import OnStage, file_fact, silent, write_together
 from export.parity import compare, run_onnx, sample_images
 from export.precision import (
-    Feeds,
     autocast_version,
     check_types,
     precisions_of,
@@ -25,12 +24,11 @@ from export.to_onnx import library_versions, operators_of, share_constants, tens
 from ropewatch.errors import ModelError
 from ropewatch.golden import ONNX_RUNTIME, Floats, Golden, golden_of, load_golden
 from ropewatch.manifest import DerivedFrom, Manifest, load_verified, manifest_of
+from ropewatch.rope_head import RopeHead, load_head, person_grid
 
 STAGES = 5
 # A person that a site's PGIE would report at nvinfer's usual threshold.
 DETECTED = 0.25
-# Enough to see that a conversion is broken; whether an engine decides alike, the gate tells.
-PROBABILITY, BOX_PX, FEATURE_SHARE = 0.02, 2.0, 0.05
 
 
 def export_typed(
@@ -56,7 +54,7 @@ def export_typed(
     on_stage("reading the model")
     manifest, golden = _parent(path)
     graph = onnx.load(path)
-    feeds = [piece for piece, _ in _pieces(manifest, golden)]
+    feeds = [case.feeds for case in _cases(manifest, golden)]
     on_stage("converting")
     typed = to_half(graph, feeds, keep_fp32=keep_fp32)
     # AutoCast 0.47 names unknown sizes alike that differ, and ONNX Runtime believes it.
@@ -67,9 +65,12 @@ def export_typed(
     inferred = check_types(typed)
     check_operators(typed)
     on_stage("comparing with the golden outputs")
-    child = _derived(manifest, typed, inferred, _answers(typed, manifest, golden), golden)
+    head = None if manifest.head is None else load_head(path, manifest)
+    actual = _answers(typed, manifest, golden)
+    expected = golden.outputs[manifest.outputs[0].name]
+    child = _derived(manifest, typed, inferred, actual=actual, expected=expected, head=head)
     on_stage("writing")
-    return _write(child, typed, golden, (output_dir or path.parent))
+    return _write(child, typed, golden, parent=path, folder=output_dir or path.parent)
 
 
 def _parent(path: Path) -> tuple[Manifest, Golden]:
@@ -92,42 +93,28 @@ def _parent(path: Path) -> tuple[Manifest, Golden]:
     return manifest, dataclasses.replace(blank, outputs=outputs)
 
 
-def _pieces(manifest: Manifest, golden: Golden) -> Iterator[tuple[Feeds, npt.NDArray[np.intp]]]:
-    """The golden inputs in batches that the model takes, each with the places of its answers.
-
-    A model of a fixed batch is given pictures again where they do not fill one.
-    """
-    batch, count = manifest.inputs[0].shape[0], len(golden.pixels)
-    if isinstance(batch, str):
-        rows = len(next(iter(golden.outputs.values())))
-        yield golden.feeds(manifest), np.arange(rows)
-        return
-    index = golden.inputs.get("image_index")
-    for first in range(0, count, batch):
-        pixels = golden.pixels[np.arange(first, first + batch) % count]
-        if index is None:
-            places = np.arange(first, min(first + batch, count))
-            inputs: dict[str, npt.NDArray[Any]] = {}
-        else:
-            places = np.flatnonzero((index >= first) & (index < first + batch))
-            inputs = {
-                "rois": golden.inputs["rois"][places],
-                "image_index": index[places] - first,
-            }
-        piece = dataclasses.replace(golden, pixels=pixels, inputs=inputs)
-        yield piece.feeds(manifest), places
+def _cases(manifest: Manifest, golden: Golden) -> list[Case]:
+    """The golden inputs in the sizes that the model takes."""
+    held = {manifest.inputs[0].name: golden.pixels, **golden.inputs}
+    shapes = {
+        tensor.name: (
+            first if isinstance(first := tensor.shape[0], int) else len(held[tensor.name]),
+        )
+        for tensor in manifest.inputs
+    }
+    return list(cases(golden, manifest, shapes))
 
 
 def _answers(graph: onnx.ModelProto, manifest: Manifest, golden: Golden) -> Floats:
     """The graph's output for all golden inputs, in their order."""
-    parts = [
-        (run_onnx(graph, feeds)[: len(places)], places)
-        for feeds, places in _pieces(manifest, golden)
-    ]
-    places = np.concatenate([each for _, each in parts])
-    answers = np.empty((len(places), *parts[0][0].shape[1:]), np.float32)
-    for answer, where in parts:
-        answers[where] = answer
+    rows = len(next(iter(golden.outputs.values())))
+    answers: Floats | None = None
+    for case in _cases(manifest, golden):
+        answer = run_onnx(graph, case.feeds)
+        if answers is None:
+            answers = np.empty((rows, *answer.shape[1:]), np.float32)
+        answers[case.rows] = answer
+    assert answers is not None, "golden outputs hold a row at least"
     return answers
 
 
@@ -135,15 +122,15 @@ def _derived(
     manifest: Manifest,
     typed: onnx.ModelProto,
     inferred: onnx.ModelProto,
+    *,
     actual: Floats,
-    golden: Golden,
+    expected: Floats,
+    head: RopeHead | None,
 ) -> Manifest:
     """The typed ONNX's manifest; its own and its golden file's facts are filled in last."""
-    expected = golden.outputs[manifest.outputs[0].name]
     name = f"{Path(manifest.onnx.file).stem}.fp16"
-    parity = compare(
-        name, expected=expected, actual=actual, quantities=_quantities(manifest, expected)
-    )
+    quantities = _quantities(manifest, expected, head)
+    parity = compare(name, expected=expected, actual=actual, quantities=quantities)
     precisions = precisions_of(inferred)
     largest, smallest = weights_at_the_ends(typed)
     return manifest.model_copy(
@@ -169,26 +156,44 @@ def _derived(
 
 
 def _quantities(
-    manifest: Manifest, expected: Floats
+    manifest: Manifest, expected: Floats, head: RopeHead | None
 ) -> Mapping[str, tuple[Callable[[Floats], Floats], float]]:
+    limits = TOLERANCES["fp16"]
+    if head is not None:
+        boxes = person_grid(manifest.network_wh_px)
+        return {
+            f"probability by the head, {len(boxes)} boxes": (
+                lambda maps: np.stack([head(each, boxes) for each in maps]),
+                limits.probability,
+            )
+        }
     if manifest.kind == "classifier":
-        return {"probability": (lambda answer: answer, PROBABILITY)}
+        return {"probability": (lambda answer: answer, limits.probability)}
     # A box that the network gives no chance is arbitrary, and moves by pixels.
     detected = expected[..., 4] >= DETECTED
     return {
         f"box of the {np.count_nonzero(detected)} with score {DETECTED} or more, px": (
             lambda answer: answer[detected][:, :4],
-            BOX_PX,
+            limits.box_px,
         ),
-        "score of all": (lambda answer: answer[..., 4], PROBABILITY),
+        "score of all": (lambda answer: answer[..., 4], limits.probability),
     }
 
 
-def _write(child: Manifest, typed: onnx.ModelProto, golden: Golden, folder: Path) -> Path:
+def _write(
+    child: Manifest,
+    typed: onnx.ModelProto,
+    golden: Golden,
+    *,
+    parent: Path,
+    folder: Path,
+) -> Path:
     path = folder / f"{Path(child.onnx.file).stem}.fp16.onnx"
     contents = {path: typed.SerializeToString(), golden_of(path): golden.to_bytes()}
     model, outputs = (file_fact(file.name, held) for file, held in contents.items())
     manifest = child.model_copy(update={"onnx": model, "golden": outputs})
+    if child.head is not None:
+        contents[folder / child.head.file] = parent.with_name(child.head.file).read_bytes()
     contents[manifest_of(path)] = (manifest.model_dump_json(indent=1) + "\n").encode()
     contents[report_of(path)] = render(manifest).encode()
     write_together(contents)

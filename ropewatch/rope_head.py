@@ -13,12 +13,15 @@ import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from ropewatch.errors import ModelError
+
+if TYPE_CHECKING:
+    from ropewatch.manifest import Manifest
 
 FORMAT: Final = "ropewatch-head-1"
 SUFFIX: Final = ".head.npz"
@@ -188,8 +191,35 @@ class RopeHead:
             ) from error
 
 
+def load_head(backbone: Path, manifest: "Manifest") -> RopeHead:
+    """The head that belongs to a backbone's ONNX.
+
+    Raises:
+        ModelError: see `RopeHead.load`; or the manifest is of another kind of model.
+    """
+    if manifest.head is None:
+        raise ModelError(
+            f"{backbone}: a model without a head, want a backbone; export with --parts two"
+        )
+    return RopeHead.load(backbone.with_name(manifest.head.file), sha256=manifest.head.sha256)
+
+
+def person_grid(frame_wh_px: tuple[int, int]) -> Floats:
+    """Twelve overlapping boxes that cover a frame, to compare maps by what a head makes of them.
+
+    Args:
+        frame_wh_px: width and height.
+
+    Returns:
+        (12, 4) float32, x1, y1, x2, y2 in px.
+    """
+    x, y = np.meshgrid(np.linspace(0, 3, 4) / 5, np.linspace(0, 2, 3) / 4)
+    corners = np.stack([x, y, x + 2 / 5, y + 2 / 4], axis=-1).reshape(-1, 4)
+    return (corners * np.array(frame_wh_px * 2)).astype(np.float32)
+
+
 def head_of(backbone: Path) -> Path:
-    """Where the head of NAME.backbone.onnx is."""
+    """Where export puts the head of NAME.backbone.onnx."""
     return backbone.with_name(backbone.name.removesuffix(_BACKBONE) + SUFFIX)
 
 

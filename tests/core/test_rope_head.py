@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from ropewatch.errors import ModelError
-from ropewatch.rope_head import RoiPooling, RopeHead, head_of, roi_align
+from ropewatch.rope_head import RoiPooling, RopeHead, head_of, person_grid, roi_align
 
 # One sample a bin, no half pixel: what is pooled can be told in the head.
 PLAIN = RoiPooling(patch_px=16, roi_out=(1, 1), sampling_ratio=1, aligned=False, reduce="mean")
@@ -162,3 +162,11 @@ def test_map_of_another_backbone_is_refused() -> None:
 
 def test_head_lies_beside_its_backbone() -> None:
     assert head_of(Path("models/rope.backbone.onnx")) == Path("models/rope.head.npz")
+
+
+def test_grid_covers_the_frame() -> None:
+    boxes = person_grid((1280, 720))
+
+    assert boxes.shape == (12, 4)
+    np.testing.assert_allclose(boxes[0], [0, 0, 512, 360])
+    np.testing.assert_allclose(boxes[-1], [768, 360, 1280, 720])

@@ -1,5 +1,6 @@
 """Half precision graphs of small networks, run by ONNX Runtime on the CPU."""
 
+import dataclasses
 import json
 import re
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from ropewatch.errors import ModelError
 from ropewatch.golden import golden_of, load_golden
 from ropewatch.manifest import load_verified, manifest_of
+from ropewatch.rope_head import load_head
 
 torch = pytest.importorskip("torch", reason="needs scripts/setup --export")
 onnx = pytest.importorskip("onnx")
@@ -224,7 +226,8 @@ def test_frame_mode_without_golden_outputs_is_refused(tmp_path: Path) -> None:
 def test_a_conversion_that_differs_too_much_is_refused(
     crop: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(typed, "PROBABILITY", 1e-9)
+    strict = dataclasses.replace(typed.TOLERANCES["fp16"], probability=1e-9)
+    monkeypatch.setattr(typed, "TOLERANCES", {"fp16": strict})
 
     with pytest.raises(ModelError, match=r"crop\.fp16: probability differs"):
         typed.export_typed(crop, output_dir=tmp_path)
@@ -244,3 +247,16 @@ def test_types_that_contradict_are_named() -> None:
 
     with pytest.raises(ModelError, match=r"typed graph: .*want types that agree; keep"):
         precision.check_types(onnx.helper.make_model(graph))
+
+
+def test_a_backbone_is_judged_by_what_its_head_says(tmp_path: Path) -> None:
+    path = export(tmp_path, name="rope", frames=frame.Frames(FRAME_WH, parts="two"))
+
+    written = typed.export_typed(path, output_dir=tmp_path / "half")
+
+    manifest = load_verified(written)
+    assert written.name == "rope.backbone.fp16.onnx"
+    assert manifest.parity[0].quantity == "probability by the head, 12 boxes"
+    assert 0 < manifest.parity[0].max_abs_difference < 5e-3
+    assert load_head(written, manifest).labels == ("rope_ok", "rope_not_ok")
+    assert {tensor.dtype for tensor in manifest.outputs} == {"float32"}
