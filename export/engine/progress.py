@@ -1,5 +1,6 @@
 """A build's progress: TensorRT's phases as bars with the time that is left of each."""
 
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -32,7 +33,10 @@ def bars(title: str) -> "Iterator[Callable[[Any], Any]]":
         TextColumn("left"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+    # Lines of a build that are piped into a file belong there, not among the bars.
+    redirect = sys.stdout.isatty()
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, redirect_stdout=redirect) as progress:
         progress.add_task(title, total=None)
         yield lambda trt: make_monitor(trt, progress)
 
