@@ -17,10 +17,12 @@ if TYPE_CHECKING:
     from export.engine.build import Request
     from export.engine.roads import Road
     from ropewatch.engine_manifest import Machine
+    from ropewatch.manifest import Manifest
     from ropewatch.receipt import Receipt
 
 # What the nvinfer files under configs/ ask for: frames of four cameras, crops of sixteen persons.
-_BATCHES: Final = {"detector": 4, "classifier": 16}
+_FRAMES: Final = 4
+_CROPS: Final = 16
 _WORKSPACE_MIB: Final = 1024
 _MOST_MIB: Final = 1 << 20
 
@@ -73,8 +75,8 @@ def _add_build(commands: Any) -> None:
     build.add_argument(
         "--max-batch",
         type=_number(MAX_BATCH, "a batch"),
-        help="greatest batch, nvinfer's batch-size; default: the ONNX's own, else 4 for detectors "
-        "and 16 for classifiers",
+        help="greatest batch, nvinfer's batch-size; default: the ONNX's own, else 16 for crops and "
+        "4 for whole pictures",
     )
     build.add_argument(
         "--opt-batch",
@@ -141,10 +143,7 @@ def _request(args: argparse.Namespace) -> "Request":
     from export.engine.build import Request  # noqa: PLC0415 (pydantic)
     from ropewatch.manifest import load_verified  # noqa: PLC0415 (as above)
 
-    manifest = load_verified(args.onnx)
-    batch = manifest.inputs[0].shape[0]
-    own = batch if isinstance(batch, int) else _BATCHES[manifest.kind]
-    most = args.max_batch or own
+    most = args.max_batch or default_batch(load_verified(args.onnx))
     return Request(
         onnx=args.onnx,
         precision=args.precision,
@@ -153,6 +152,14 @@ def _request(args: argparse.Namespace) -> "Request":
         workspace_bytes=args.workspace_mib << 20,
         output=args.output,
     )
+
+
+def default_batch(manifest: "Manifest") -> int:
+    """Return the batch that an ONNX is fixed to, else what the graph will want of it."""
+    batch = manifest.inputs[0].shape[0]
+    if isinstance(batch, int):
+        return batch
+    return _CROPS if manifest.mode == "crop" else _FRAMES
 
 
 @contextmanager

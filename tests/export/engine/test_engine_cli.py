@@ -13,9 +13,10 @@ pytest.importorskip("onnxruntime", reason="needs the standin or export extra")
 pytest.importorskip("onnx")
 
 from export.engine.cache import FOLDER
+from export.engine.cli import default_batch
 from ropewatch.cli import main
 from ropewatch.golden import golden_of
-from ropewatch.manifest import manifest_of
+from ropewatch.manifest import Manifest, manifest_of
 from ropewatch.receipt import require_passing
 from tests.export.engine.boxes import add_typed, describe_golden
 from tests.export.engine.models import classifier, publish, weights
@@ -202,6 +203,13 @@ def test_onnx_of_a_fixed_batch_takes_no_other(
 
     said = capsys.readouterr().err
     assert "input images has the batch 2, want 4; give --max-batch 2, or export with" in said
+
+
+@pytest.mark.parametrize(("mode", "batch"), [("crop", 16), ("backbone", 4), (None, 4)])
+def test_batch_by_default_is_what_the_graph_wants(onnx: Path, mode: str, batch: int) -> None:
+    manifest = Manifest.load(manifest_of(onnx)).model_copy(update={"mode": mode})
+
+    assert default_batch(manifest) == batch
 
 
 @pytest.mark.parametrize("words", ["build x.onnx", "verify x.engine", "list", "prune"])
