@@ -62,7 +62,7 @@ def _add_folder(command: argparse.ArgumentParser) -> None:
 def _add_build(commands: Any) -> None:
     build = commands.add_parser(
         "build",
-        help="ONNX to an engine that gives the golden outputs, from the cache if it is there",
+        help="ONNX to an engine that gives the golden outputs, from the cache if possible",
     )
     build.add_argument("onnx", type=Path, metavar="MODEL.onnx")
     build.add_argument(
