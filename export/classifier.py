@@ -23,6 +23,7 @@ from export.parity import check_batches, compare
 from export.resolve import resolve
 from export.to_onnx import Batch, to_onnx
 from export.two_parts import export_backbone
+from export.verified_architecture import verify_architecture
 from ropewatch.errors import ModelError
 from ropewatch.golden import Floats, Golden
 from ropewatch.manifest import Polarity, Preprocessing
@@ -46,6 +47,7 @@ def export_classifier(
     state_dict: str | None = None,
     images: Path | None = None,
     polarity: Polarity | None = None,
+    training_golden: Path | None = None,
     on_stage: OnStage = silent,
 ) -> Path:
     """Export with softmax inside, compare with PyTorch, write the ONNX and what lies beside it.
@@ -63,6 +65,8 @@ def export_classifier(
         state_dict: which to take of several in the checkpoint, such as model and ema.
         images: folder with crops, or frames, for the golden outputs; None draws some.
         polarity: what a threshold is about; for the manifest.
+        training_golden: what `ropewatch export golden` wrote; None leaves the architecture
+            unverified.
         on_stage: told of each of STAGES stages.
 
     Raises:
@@ -78,6 +82,9 @@ def export_classifier(
     description = _describe(
         model, resolved.origins, name=name or weights.stem, weights=weights, polarity=polarity
     )
+    if training_golden is not None:
+        fact = verify_architecture(model, training_golden, weights=weights)
+        description = dataclasses.replace(description, verified=fact)
     on_stage("exporting to ONNX")
     if frames is None:
         made = _crop(model, description, images, batch=batch, on_stage=on_stage)

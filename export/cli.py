@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def add_export_commands(subparsers: Any) -> None:
-    """Add `export detector`, `classifier` and `typed`; each sets `run`, args to exit code.
+    """Add the `export` commands; each sets `run`, args to exit code.
 
     Args:
         subparsers: what `argparse.ArgumentParser.add_subparsers` returned.
@@ -29,9 +29,11 @@ def add_export_commands(subparsers: Any) -> None:
     commands = export.add_subparsers(required=True, metavar="model")
     _add_detector(commands)
     _add_classifier(commands)
+    from export.golden_command import add_golden  # noqa: PLC0415 (as the next)
     from export.typed_command import add_typed  # noqa: PLC0415 (it imports this module)
 
     add_typed(commands)
+    add_golden(commands)
 
 
 def size_wh(text: str) -> tuple[int, int]:
@@ -188,6 +190,11 @@ def _add_classifier(commands: Any) -> None:
         help="side of the threshold that alerts; with --score-label both go into the manifest, "
         "and ropewatch check compares a site with them",
     )
+    command.add_argument(
+        "--golden",
+        type=Path,
+        help="what `ropewatch export golden` wrote: the architecture is verified by it",
+    )
     command.set_defaults(run=_run_classifier)
 
 
@@ -229,6 +236,7 @@ def _run_classifier(args: argparse.Namespace) -> int:
             batch=args.batch,
             name=args.name,
             state_dict=args.state_dict,
+            training_golden=args.golden,
             images=args.images,
             on_stage=on_stage,
         )

@@ -51,6 +51,8 @@ class Description:
     mode: Literal["crop", "frame", "backbone"] | None = None
     architecture: dict[str, Any] | None = None
     architecture_origins: Mapping[str, str] | None = None
+    # The comparison with the training's own code, where there was one.
+    verified: ParityFact | None = None
     attention: Literal["explicit"] | None = None
     head: RopeHead | None = None
     polarity: Polarity | None = None
@@ -135,6 +137,13 @@ def file_fact(name: str, content: bytes) -> FileFact:
     return FileFact(file=name, sha256=hashlib.sha256(content).hexdigest(), size_bytes=len(content))
 
 
+def _status(description: Description) -> Literal["verified", "unverified"] | None:
+    """Only numbers from the training's own code tell what leaves no tensor."""
+    if description.architecture is None:
+        return None
+    return "unverified" if description.verified is None else "verified"
+
+
 def _manifest(
     graph: onnx.ModelProto,
     description: Description,
@@ -160,14 +169,13 @@ def _manifest(
         labels=description.labels,
         architecture=description.architecture,
         architecture_origins=description.architecture_origins,
-        # Only numbers from the training's own code could tell more.
-        architecture_status=None if description.architecture is None else "unverified",
+        architecture_status=_status(description),
         attention=description.attention,
         operators=operators_of(graph),
         gmacs=gmacs(graph),
         padding_cost=description.padding_cost,
         polarity=description.polarity,
-        parity=description.parity,
+        parity=(*description.parity, *([description.verified] if description.verified else [])),
         versions=library_versions(description.library),
         licence_notes=(description.licence_note,),
     )

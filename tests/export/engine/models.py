@@ -37,7 +37,7 @@ PERSONS = np.array(
 def weights(seed: int = 0) -> npt.NDArray[np.float32]:
     """Pixels to logits that spread over both labels: (3 * SIDE * SIDE, 2)."""
     random = np.random.default_rng(seed)
-    return random.normal(0, 1.2, (3 * SIDE * SIDE, 2)).astype(np.float32) / SIDE
+    return (random.normal(0, 1.2, (3 * SIDE * SIDE, 2)) / SIDE).astype(np.float32)
 
 
 def classifier(matrix: npt.NDArray[Any], *nodes: Any, **more: Any) -> onnx.ModelProto:
@@ -62,7 +62,7 @@ def detector(persons: npt.NDArray[Any]) -> onnx.ModelProto:
         helper.make_node("Mul", ["bright", "gain"], ["more"]),
         helper.make_node("Add", ["more", "persons"], ["detections"]),
     ]
-    held = {
+    held: dict[str, npt.NDArray[Any]] = {
         "gain": gain,
         "persons": persons.astype(np.float32),
         "last": np.array([3], np.int64),
