@@ -14,13 +14,8 @@ from deepstream.graph import Graph, build_graph
 from deepstream.health import CameraHealth, Counts, Health
 from deepstream.meta import MetaDoor
 from deepstream.models import model_versions
-from deepstream.nvinfer_config import (
-    NvinferProperties,
-    check_classifier,
-    check_detector,
-    read_properties,
-)
-from deepstream.plan import PGIE_ID, SGIE_ID, is_live, make_plan
+from deepstream.nvinfer_config import NvinferProperties, read_properties, refuse_faults
+from deepstream.plan import is_live, make_plan
 from deepstream.probes.crops import FramesInFlight
 from deepstream.probes.expand import ExpandStage
 from deepstream.probes.guard import Stage
@@ -37,6 +32,7 @@ from ropewatch.labels import (
     read_detector_labels,
 )
 from ropewatch.monitor import SourceMonitor
+from ropewatch.nvinfer_keys import PGIE_ID, SGIE_ID
 from ropewatch.settings import SiteSettings
 from ropewatch.wire import Wire
 
@@ -71,7 +67,7 @@ def compose(site: SiteSettings, backend: Backend) -> App:
     Raises:
         RopewatchError: a file or a setting does not fit.
     """
-    detector, classifier = _read_configs(site)
+    detector, classifier = _read_configs(site, backend)
     versions = _check_device_files(site, detector, classifier, backend)
     if site.video.annotated_file is not None:
         _make_folder(site.video.annotated_file, key="video.annotated_file")
@@ -100,15 +96,17 @@ def compose(site: SiteSettings, backend: Backend) -> App:
     return App(site, graph, smooth, voice, _make_health(site, graph, smooth, voice))
 
 
-def _read_configs(site: SiteSettings) -> tuple[NvinferProperties, NvinferProperties]:
+def _read_configs(
+    site: SiteSettings, backend: Backend
+) -> tuple[NvinferProperties, NvinferProperties]:
     """Check both nvinfer configs and their labels; return the detector's and the classifier's."""
-    person = site.detector.person_class_id
     detector = read_properties(site.detector.config_file)
-    check_detector(detector, pgie_id=PGIE_ID, person_class_id=person)
-    labels_file = detector.path("labelfile-path")
-    check_person_class(labels_file, read_detector_labels(labels_file), person)
     classifier = read_properties(site.classifier.config_file)
-    check_classifier(classifier, sgie_id=SGIE_ID, pgie_id=PGIE_ID, person_class_id=person)
+    refuse_faults(site, on_device=backend.name == "deepstream")
+    labels_file = detector.path("labelfile-path")
+    check_person_class(
+        labels_file, read_detector_labels(labels_file), site.detector.person_class_id
+    )
     _require_file(site.tracker.ll_config_file, "tracker.ll_config_file")
     return detector, classifier
 

@@ -10,12 +10,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from ropewatch.nvinfer_keys import PGIE_ID, SGIE_ID
 from ropewatch.settings import SiteSettings, SourceSettings, VideoSettings
 
 PropertyValue = str | int | bool
 
-PGIE_ID: Final = 1
-SGIE_ID: Final = 2
 # Deep enough to overlap decoding with inference, shallow enough that a box is judged within
 # a few frames of being seen.
 QUEUE_MAX_BUFFERS: Final = 4

@@ -93,11 +93,11 @@ def _apply(config: ConfigText, text: str, edits: Sequence[Edit]) -> str:
             new_edits.append(edit)
     result: list[str] = []
     for number, line in enumerate(lines, 1):
-        edit = replaced.get(number)
-        if edit is None:
+        change = replaced.get(number)
+        if change is None:
             result.append(line)
-        elif edit.value is not None:
-            result.append(_rewritten(config, edit, line))
+        elif change.value is not None:
+            result.append(_rewritten(config, change, line))
         if number in added:
             if result and not result[-1].endswith("\n"):
                 result[-1] += newline

@@ -103,7 +103,9 @@ def role(config: Config) -> Iterator[Hit]:
 def ids(config: Config) -> Iterator[Hit]:
     """Yield ids other than the graph's own."""
     for key, wanted in _IDS[config.use.role].items() if config.use is not None else ():
-        if config.given("gie-unique-id") and config.integer(key) != wanted:
+        # Without a gie-unique-id the graph's own counts (RW012 for other programs).
+        absent = key == "gie-unique-id" and not config.given(key)
+        if not absent and config.integer(key) != wanted:
             what = f"{key}={config.integer(key)}, want {wanted}"
             edits = (Edit(key, str(wanted)),)
             yield Hit(what, key=key, fix=f"set {key}={wanted}", edits=edits)
@@ -199,7 +201,9 @@ def score_label(config: Config) -> Iterator[Hit]:
         return
     wanted = use.site.classifier.score_label
     if wanted not in labels:
-        what = f"classifier.score_label: {wanted}, want one of {', '.join(labels)}"
+        what = (
+            f"classifier.score_label: {wanted}, want one of {', '.join(labels)} as in {path.name}"
+        )
         yield Hit(what, line=use.line("classifier.score_label"), file=use.path)
 
 

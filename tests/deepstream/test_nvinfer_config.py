@@ -1,97 +1,119 @@
+"""What `run` reads of the nvinfer files; it refuses what `ropewatch check` calls wrong."""
+
+import logging
+import shutil
 from pathlib import Path
 
 import pytest
 
-from deepstream.nvinfer_config import check_classifier, check_detector, read_properties
+from deepstream.nvinfer_config import ENGINE_CODES, read_properties, refuse_faults
 from ropewatch.errors import ModelError
+from ropewatch.lint.check import RULES
+from ropewatch.lint.findings import Severity
+from ropewatch.load import load_site
+from ropewatch.settings import SiteSettings
 
-pytestmark = pytest.mark.gst
-
-CLASSIFIER = {
-    "process-mode": "2",
-    "network-type": "1",
-    "output-tensor-meta": "1",
-    "classifier-async-mode": "0",
-    "secondary-reinfer-interval": "0",
-    "gie-unique-id": "2",
-    "operate-on-gie-id": "1",
-    "infer-dims": "3;384;192",
-}
+BROKEN = Path(__file__).parents[1] / "lint" / "broken"
+CLEAN = {"rope.config.txt": ("classifier-threshold=0.5", "classifier-threshold=0")}
 
 
-def written(tmp_path: Path, values: dict[str, str], name: str = "sgie.txt") -> Path:
+def written(tmp_path: Path, text: str, name: str = "sgie.txt") -> Path:
     file = tmp_path / name
-    lines = ["[property]", *(f"{key}={value}" for key, value in values.items())]
-    file.write_text("\n".join(lines))
+    file.write_text(text)
     return file
 
 
+def site_with(tmp_path: Path, changes: dict[str, tuple[str, str]]) -> SiteSettings:
+    """A site without faults, but for the given lines."""
+    folder = tmp_path / "site"
+    shutil.copytree(BROKEN / "RW302", folder)
+    for name, (old, new) in [*CLEAN.items(), *changes.items()]:
+        text = (folder / name).read_text()
+        assert old in text
+        (folder / name).write_text(text.replace(old, new))
+    return load_site(folder / "site.yaml")
+
+
 def test_network_size_is_width_by_height(tmp_path: Path) -> None:
-    config = read_properties(written(tmp_path, CLASSIFIER))
+    config = read_properties(written(tmp_path, "[property]\ninfer-dims=3;384;192\n"))
 
     assert config.network_wh_px == (192, 384)
 
 
 def test_yaml_is_read_by_its_suffix(tmp_path: Path) -> None:
-    file = tmp_path / "sgie.yml"
-    file.write_text("property:\n  infer-dims: 3;384;192\n  process-mode: 2\n")
+    text = "property:\n  infer-dims: 3;384;192\n  process-mode: 2\n"
 
-    config = read_properties(file)
+    config = read_properties(written(tmp_path, text, "sgie.yml"))
 
     assert config.integer("process-mode", 1) == 2
     assert config.network_wh_px == (192, 384)
 
 
-def test_a_good_classifier_config_passes(tmp_path: Path) -> None:
-    check_classifier(
-        read_properties(written(tmp_path, CLASSIFIER)), sgie_id=2, pgie_id=1, person_class_id=0
-    )
+def test_a_site_without_faults_passes(tmp_path: Path) -> None:
+    refuse_faults(site_with(tmp_path, {}), on_device=True)
 
 
 @pytest.mark.parametrize(
-    ("key", "value", "said"),
+    ("name", "old", "new", "said"),
     [
-        ("process-mode", "1", "process-mode: 1, want 2"),
-        ("output-tensor-meta", "0", "freshness"),
-        ("classifier-async-mode", "1", "want 0: async"),
-        ("secondary-reinfer-interval", "30", "somebody who unclips later"),
-        ("operate-on-gie-id", "7", "operate-on-gie-id: 7, want 1"),
-        ("gie-unique-id", "two", "'two', want an integer"),
-        ("operate-on-class-ids", "5;6", r"\[5, 6\], want 0 among them: nobody would be judged"),
-        ("operate-on-class-ids", "a;b", "want integers between semicolons"),
-        ("disable-output-host-copy", "1", "reads the scores on the host"),
+        ("rope", "process-mode=2", "process-mode=1", "RW304: process-mode=1, want 2"),
+        ("rope", "output-tensor-meta=1", "", r"RW303: output-tensor-meta=0.*; set"),
+        ("rope", "network-mode=2", "classifier-async-mode=1", "RW303: classifier-async-mode=1"),
+        ("rope", "network-mode=2", "disable-output-host-copy=1", "readable on the host"),
+        ("rope", "reinfer-interval=0", "reinfer-interval=30", "someone who unclips later"),
+        ("rope", "secondary-reinfer-interval=0", "", "is endless, want 0: .*; set secondary-"),
+        ("rope", "operate-on-gie-id=1", "operate-on-gie-id=7", "operate-on-gie-id=7, want 1"),
+        ("rope", "gie-unique-id=2", "gie-unique-id=1", "RW305: gie-unique-id=1, want 2"),
+        ("rope", "gie-unique-id=2", "gie-unique-id=two", "RW002: gie-unique-id: 'two', want an"),
+        ("rope", "class-ids=0", "class-ids=5;6", "RW306: operate-on-class-ids without 0"),
+        ("rope", "class-ids=0", "class-ids=a;b", "RW002: operate-on-class-ids: 'a;b', want"),
+        ("rope", "network-mode=2", "input-object-min-widht=32", "write input-object-min-width"),
+        ("person", "network-type=0", "network-type=1", "RW304: network-type=1, want 0"),
+        ("person", "network-mode=2", "filter-out-class-ids=0;2", "filter-out-class-ids holds 0"),
     ],
 )
 def test_what_would_blind_the_decision_is_refused(
-    tmp_path: Path, key: str, value: str, said: str
+    tmp_path: Path, name: str, old: str, new: str, said: str
 ) -> None:
-    config = read_properties(written(tmp_path, {**CLASSIFIER, key: value}))
+    changes = {f"{name}.config.txt": (old, new)}
 
-    with pytest.raises(ModelError, match=said):
-        check_classifier(config, sgie_id=2, pgie_id=1, person_class_id=0)
-
-
-def test_the_latched_default_of_nvinfer_is_refused(tmp_path: Path) -> None:
-    values = {k: v for k, v in CLASSIFIER.items() if k != "secondary-reinfer-interval"}
-    config = read_properties(written(tmp_path, values))
-
-    with pytest.raises(ModelError, match="set secondary-reinfer-interval=0"):
-        check_classifier(config, sgie_id=2, pgie_id=1, person_class_id=0)
+    with pytest.raises(ModelError, match=rf"{name}\.config\.txt:\d+: .*{said}"):
+        refuse_faults(site_with(tmp_path, changes), on_device=True)
 
 
-def test_a_classifier_in_the_detectors_place_is_refused(tmp_path: Path) -> None:
-    config = read_properties(written(tmp_path, CLASSIFIER))
+def test_every_error_is_said_at_once(tmp_path: Path) -> None:
+    changes = {"rope.config.txt": ("output-tensor-meta=1", "classifier-threshold=0.3")}
 
-    with pytest.raises(ModelError, match="process-mode: 2, want 1"):
-        check_detector(config, pgie_id=1, person_class_id=0)
+    with pytest.raises(ModelError) as caught:
+        refuse_faults(site_with(tmp_path, changes), on_device=True)
+
+    assert len(str(caught.value).splitlines()) == 2
 
 
-def test_a_detector_that_hides_persons_is_refused(tmp_path: Path) -> None:
-    values = {"gie-unique-id": "1", "filter-out-class-ids": "0;2"}
-    config = read_properties(written(tmp_path, values))
+def test_an_engine_that_is_too_small_matters_on_a_device_only(tmp_path: Path) -> None:
+    small = ("batch-size=2\nmodel-engine-file=person.onnx_b2", "model-engine-file=person.onnx_b1")
+    site = site_with(tmp_path, {"person.config.txt": small})
 
-    with pytest.raises(ModelError, match="nobody would be seen"):
-        check_detector(config, pgie_id=1, person_class_id=0)
+    refuse_faults(site, on_device=False)
+
+    with pytest.raises(ModelError, match="RW308"):
+        refuse_faults(site, on_device=True)
+
+
+def test_codes_of_engines_exist() -> None:
+    assert set(RULES) >= ENGINE_CODES
+    assert RULES["RW001"].severity is Severity.WARNING
+
+
+def test_a_key_that_looks_like_no_other_is_only_warned_of(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    changes = {"rope.config.txt": ("network-mode=2", "network-mode=2\nnew-in-9-5=1")}
+
+    with caplog.at_level(logging.WARNING):
+        refuse_faults(site_with(tmp_path, changes), on_device=True)
+
+    assert "code=RW001 what=new-in-9-5 in [property]" in caplog.text
 
 
 def test_a_missing_config_names_the_key_in_the_site_file(tmp_path: Path) -> None:
@@ -101,17 +123,16 @@ def test_a_missing_config_names_the_key_in_the_site_file(tmp_path: Path) -> None
         read_properties(tmp_path / "gone.txt")
 
 
-@pytest.mark.parametrize(("name", "text"), [("a.txt", "key=1\n"), ("a.yml", "- 1\n")])
+@pytest.mark.parametrize(
+    ("name", "text"), [("a.txt", "key=1\n"), ("a.yml", "- 1\n"), ("b.txt", "[x]\na=1\n")]
+)
 def test_a_file_of_another_kind_is_refused(tmp_path: Path, name: str, text: str) -> None:
-    file = tmp_path / name
-    file.write_text(text)
-
     with pytest.raises(ModelError, match="want"):
-        read_properties(file)
+        read_properties(written(tmp_path, text, name))
 
 
 def test_missing_infer_dims_say_what_they_are_for(tmp_path: Path) -> None:
-    config = read_properties(written(tmp_path, {"process-mode": "2"}))
+    config = read_properties(written(tmp_path, "[property]\nprocess-mode=2\n"))
 
     with pytest.raises(ModelError, match="the crop geometry needs the network's size"):
         _ = config.network_wh_px
@@ -119,10 +140,14 @@ def test_missing_infer_dims_say_what_they_are_for(tmp_path: Path) -> None:
 
 def test_paths_are_relative_to_the_config(tmp_path: Path) -> None:
     (tmp_path / "labels.txt").write_text("a;b\n")
-    config = read_properties(written(tmp_path, {"labelfile-path": "labels.txt", "x": "gone"}))
+    config = read_properties(
+        written(tmp_path, "[property]\nlabelfile-path=labels.txt\nx=gone\nn=two\n")
+    )
 
     assert config.path("labelfile-path") == tmp_path / "labels.txt"
     with pytest.raises(ModelError, match="no such file"):
         config.path("x")
     with pytest.raises(ModelError, match="model-engine-file: missing"):
         config.path("model-engine-file")
+    with pytest.raises(ModelError, match="'two', want an integer"):
+        config.integer("n", 0)
