@@ -75,8 +75,8 @@ def _add_build(commands: Any) -> None:
     build.add_argument(
         "--max-batch",
         type=_number(MAX_BATCH, "a batch"),
-        help="greatest batch, nvinfer's batch-size; default: the ONNX's own, else 16 for crops and "
-        "4 for whole pictures",
+        help="greatest batch, nvinfer's batch-size; default: the ONNX's own, else 16 for crops "
+        "and 4 for whole pictures",
     )
     build.add_argument(
         "--opt-batch",
