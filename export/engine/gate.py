@@ -22,6 +22,7 @@ from export.engine.judging import (
     Number,
     OperatingPoint,
     Outcome,
+    judge_backbone,
     judge_classifier,
     judge_detector,
     untold,
@@ -34,6 +35,7 @@ from ropewatch.files import replace_file, sha256_of
 from ropewatch.golden import Floats, Golden, golden_of, load_golden
 from ropewatch.manifest import FileFact, Manifest, ParityFact, manifest_of, onnx_of_engine
 from ropewatch.receipt import DecisionFact, Receipt, receipt_of
+from ropewatch.rope_head import RopeHead, load_head, person_grid
 
 _BUILD = "build it again with `ropewatch engine build`"
 # Rows that differ less than this say the same.
@@ -61,12 +63,21 @@ class _Subject:
     manifest: Manifest
     golden: Golden
     point: OperatingPoint
+    head: RopeHead | None
 
     def outcome(self, expected: Floats, actual: Floats, rows: Rows, *, precision: str) -> Outcome:
         """Numbers and decisions of some rows, at least one."""
         tolerance = TOLERANCES[precision]
         if self.manifest.kind == "detector":
             return judge_detector(expected, actual, rows, tolerance=tolerance, point=self.point)
+        if self.head is not None:
+            return judge_backbone(
+                *(expected, actual, rows),
+                head=self.head,
+                boxes_xyxy_px=person_grid(self.manifest.network_wh_px),
+                tolerance=tolerance,
+                point=self.point,
+            )
         labels = self.manifest.labels
         return judge_classifier(
             expected, actual, rows, labels=labels, tolerance=tolerance, point=self.point
@@ -130,7 +141,9 @@ def _read(engine: Path, point: OperatingPoint | None) -> _Subject:
         )
     onnx = onnx_of_engine(engine)
     manifest, golden = load_golden(onnx)
-    return _Subject(engine, built, onnx, manifest, golden, point or DEFAULTS[manifest.kind])
+    head = None if manifest.head is None else load_head(onnx, manifest)
+    point = point or DEFAULTS[manifest.kind]
+    return _Subject(engine, built, onnx, manifest, golden, point, head)
 
 
 def _receipt(subject: _Subject, found: _Findings) -> Receipt:
@@ -261,7 +274,7 @@ def _judge(
     exceeding = [one for one in numbers if one.exceeds]
     if exceeding and np.ptp(actual, axis=0).max() < _CONSTANT < np.ptp(expected, axis=0).max():
         found.reasons.append(f"gives the same for every input {where}")
-    if exceeding and subject.manifest.kind == "classifier":
+    if exceeding and subject.manifest.kind == "classifier" and subject.head is None:
         turned, _ = subject.outcome(expected, actual[:, ::-1], rows, precision=precision)
         if not any(one.exceeds for one in turned):
             found.reasons.append(f"gives the labels in the opposite order {where}")

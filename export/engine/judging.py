@@ -21,6 +21,7 @@ import numpy.typing as npt
 from ropewatch.boxes import iou_matrix
 from ropewatch.golden import Floats
 from ropewatch.receipt import DecisionFact
+from ropewatch.rope_head import RopeHead
 
 Rows = npt.NDArray[np.int64]
 # A person is found again at this overlap, as detectors are judged everywhere.
@@ -39,11 +40,13 @@ class Tolerance:
         shift: of a classifier's probabilities on average over the golden rows. A model whose
             every score has moved the same way has another operating point.
         box_px: of a side, network px.
+        map_share: of a backbone's map: root mean square, as a share of the map's own spread.
     """
 
     probability: float
     shift: float
     box_px: float
+    map_share: float
 
     @property
     def band(self) -> float:
@@ -52,9 +55,9 @@ class Tolerance:
 
 
 TOLERANCES: Final[Mapping[str, Tolerance]] = {
-    "fp32": Tolerance(probability=1e-3, shift=2.5e-4, box_px=0.1),
-    "fp16": Tolerance(probability=0.02, shift=0.005, box_px=2.0),
-    "int8": Tolerance(probability=0.08, shift=0.02, box_px=6.0),
+    "fp32": Tolerance(probability=1e-3, shift=2.5e-4, box_px=0.1, map_share=0.002),
+    "fp16": Tolerance(probability=0.02, shift=0.005, box_px=2.0, map_share=0.05),
+    "int8": Tolerance(probability=0.08, shift=0.02, box_px=6.0, map_share=0.2),
 }
 
 
@@ -140,6 +143,34 @@ def judge_classifier(
                 )
             )
     return numbers, decisions
+
+
+def judge_backbone(
+    expected: Floats,
+    actual: Floats,
+    rows: Rows,
+    *,
+    head: RopeHead,
+    boxes_xyxy_px: Floats,
+    tolerance: Tolerance,
+    point: OperatingPoint,
+) -> Outcome:
+    """Compare maps (N, C, rows, columns) by themselves, and by what the head says of some boxes.
+
+    A map decides nothing, and which of its numbers matter only the head knows.
+    """
+    spread = np.maximum(expected.std(axis=(1, 2, 3)), np.finfo(np.float32).tiny)
+    apart = np.sqrt(((actual - expected) ** 2).mean(axis=(1, 2, 3))) / spread
+    judged = [
+        np.concatenate([head(each, boxes_xyxy_px) for each in maps]) for maps in (expected, actual)
+    ]
+    places = (rows[:, None] * len(boxes_xyxy_px) + np.arange(len(boxes_xyxy_px))).ravel()
+    numbers, decisions = judge_classifier(
+        *judged, places, labels=head.labels, tolerance=tolerance, point=point
+    )
+    return [_largest("map, share of its spread", apart, rows, tolerance.map_share), *numbers], (
+        decisions
+    )
 
 
 def judge_detector(

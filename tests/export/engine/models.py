@@ -17,6 +17,7 @@ from ropewatch.engine_manifest import EngineManifest, engine_manifest_of
 from ropewatch.files import sha256_of
 from ropewatch.golden import ONNX_RUNTIME, Golden, golden_of
 from ropewatch.manifest import FileFact, Manifest, manifest_of
+from ropewatch.rope_head import RoiPooling, RopeHead, head_of
 
 SIDE = 8
 LABELS = ("rope_ok", "rope_not_ok")
@@ -51,6 +52,23 @@ def classifier(matrix: npt.NDArray[Any], *nodes: Any, **more: Any) -> onnx.Model
     ]
     held = {"matrix": matrix.astype(np.float32), **more.get("held", {})}
     return _model(chain, held, "probabilities", more.get("shape", ["batch", 2]))
+
+
+def backbone(gain: float = 1.0) -> onnx.ModelProto:
+    """Pixels as they are, in cells of two: (batch, 3, SIDE / 2, SIDE / 2)."""
+    chain = [
+        helper.make_node("AveragePool", ["images"], ["map"], kernel_shape=[2, 2], strides=[2, 2]),
+        helper.make_node("Mul", ["map", "gain"], ["features"]),
+    ]
+    held = {"gain": np.array([gain, 1, 1], np.float32).reshape(1, 3, 1, 1)}
+    return _model(chain, held, "features", ["batch", 3, SIDE // 2, SIDE // 2])
+
+
+def head() -> RopeHead:
+    """Looks at the first channel most."""
+    weight = np.array([[9, 1, 0], [-9, 0, 1]], np.float32)
+    pooling = RoiPooling(patch_px=2, roi_out=(2, 2), sampling_ratio=2, aligned=True, reduce="mean")
+    return RopeHead(LABELS, pooling, "gelu", (weight,), (np.zeros(2, np.float32),))
 
 
 def detector(persons: npt.NDArray[Any]) -> onnx.ModelProto:
@@ -93,10 +111,11 @@ def publish(folder: Path, model: onnx.ModelProto, *, name: str, count: int = 8) 
     onnx.save(model, path)
     output = model.graph.output[0].name
     kind = "detector" if output == "detections" else "classifier"
-    facts = {
+    modes = {"detections": None, "probabilities": "crop", "features": "backbone"}
+    facts: dict[str, Any] = {
         "format": "ropewatch-model-1",
         "kind": kind,
-        "mode": "crop" if kind == "classifier" else None,
+        "mode": modes[output],
         "onnx": _fact(path),
         "weights": {"file": "best.pt", "sha256": "0" * 64, "size_bytes": 5},
         "opset": 17,
@@ -117,6 +136,9 @@ def publish(folder: Path, model: onnx.ModelProto, *, name: str, count: int = 8) 
         "parity": [{"quantity": "p", "batch": 1, "max_abs_difference": 0, "tolerance": 1e-5}],
         "versions": {"torch": "2.12"},
     }
+    if output == "features":
+        head_of(path).write_bytes(head().to_bytes())
+        facts["head"] = _fact(head_of(path))
     bare = Golden(
         pixels(count), {}, {output: np.zeros((1, 1), np.float32)}, {"reference": ONNX_RUNTIME}
     )

@@ -21,9 +21,11 @@ from ropewatch.files import sha256_of  # noqa: E402
 from ropewatch.golden import Golden, golden_of  # noqa: E402
 from ropewatch.manifest import manifest_of  # noqa: E402
 from ropewatch.receipt import Receipt, receipt_of  # noqa: E402
+from ropewatch.rope_head import head_of  # noqa: E402
 from tests.export.engine.models import (  # noqa: E402
     LABELS,
     PERSONS,
+    backbone,
     build,
     classifier,
     detector,
@@ -306,6 +308,29 @@ def test_detector_pictures_without_anybody_are_said_to_tell_nothing(tmp_path: Pa
 
     assert receipt.verdict == "passed"
     assert "nothing in the golden outputs reaches a threshold" in receipt.notes[0]
+
+
+def test_backbone_is_judged_by_what_its_head_says_of_boxes(tmp_path: Path) -> None:
+    onnx = publish(tmp_path, backbone(), name="rope.backbone", count=2)
+
+    passed = judged(onnx, backbone())
+    refused = judged(onnx, backbone(gain=0.5))
+
+    assert (passed.verdict, passed.notes) == ("passed", ())
+    # 2 pictures of 12 boxes, at each of 19 thresholds for each label.
+    assert {one.compared for one in passed.decisions} == {24}
+    assert len(passed.decisions) == 2 * 19
+    assert refused.reasons[0].startswith("map, share of its spread differs by")
+    assert any(one.startswith("probability differs by") for one in refused.reasons)
+
+
+def test_backbone_whose_head_was_replaced_is_not_judged(tmp_path: Path) -> None:
+    onnx = publish(tmp_path, backbone(), name="rope.backbone", count=2)
+    engine = build(onnx, backbone())
+    head_of(onnx).write_bytes(b"another head")
+
+    with pytest.raises(ModelError, match=r"rope\.head\.npz: sha256 .* of another export"):
+        verify(engine, run=OnnxRunner(engine))
 
 
 def test_changed_engine_is_not_judged(rope: Path) -> None:
