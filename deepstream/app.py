@@ -60,6 +60,7 @@ def run_composed(app: App) -> int:
     finally:
         voice.dispatcher.stop()
         voice.publisher.stop()
+        voice.outbox.close()
         if voice.recorder is not None:
             voice.recorder.close()
     _summarise(app, time.monotonic() - started_s)
@@ -104,10 +105,12 @@ class _Run:
             app.smooth.close(index, self._ending.get(index, default))
         app.voice.dispatcher.stop()
         app.voice.reporter.goodbye(self._source_ids, app.health.read())
-        undelivered = publisher.drain(DRAIN_TIMEOUT_S if publisher.connected else ABSENT_TIMEOUT_S)
+        undelivered = app.voice.outbox.drain(
+            DRAIN_TIMEOUT_S if publisher.connected else ABSENT_TIMEOUT_S
+        )
         if undelivered:
             log.error(
-                "messages not delivered count=%d broker=%s:%d error=%s",
+                "messages not delivered, kept for the next start count=%d broker=%s:%d error=%s",
                 undelivered,
                 app.site.mqtt.host,
                 app.site.mqtt.port,
@@ -172,7 +175,7 @@ def _announce(site: SiteSettings, backend: Backend) -> None:
 
 def _summarise(app: App, elapsed_s: float) -> None:
     frames = sum(app.smooth.frames)
-    delivered = app.voice.publisher.counters.delivered
+    delivered = app.voice.outbox.counters.delivered
     print(
         f"watched    {frames} frames in {elapsed_s:.1f} s ({frames / max(elapsed_s, 1e-9):.1f} a "
         f"second), {app.voice.reporter.incidents} incidents, {delivered} messages delivered",

@@ -1,5 +1,6 @@
 """The parts of one run, made from its settings and joined; nothing starts here."""
 
+import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,9 +13,11 @@ from deepstream.backend import Backend
 from deepstream.dispatcher import Dispatcher, Handler
 from deepstream.graph import Graph, build_graph
 from deepstream.health import CameraHealth, Counts, Health
+from deepstream.lanes import Lane
 from deepstream.meta import MetaDoor
 from deepstream.models import model_versions
 from deepstream.nvinfer_config import NvinferProperties, read_properties, refuse_faults
+from deepstream.outbox import Outbox
 from deepstream.plan import is_live, make_plan
 from deepstream.probes.crops import FramesInFlight
 from deepstream.probes.expand import ExpandStage
@@ -44,6 +47,7 @@ GPU_SCALING: Final = 1
 class Voice:
     """Everything that carries decisions out of the box."""
 
+    outbox: Outbox
     publisher: Publisher
     reporter: Reporter
     recorder: Recorder | None
@@ -130,20 +134,21 @@ def _check_device_files(
 
 
 def _make_voice(site: SiteSettings, backend: Backend, versions: Mapping[str, str]) -> Voice:
-    wire = Wire(site=site.site, box=site.box, boot_id=str(ULID()))
+    outbox = Outbox(state_dir(site), site.mqtt.outbox)
+    wire = Wire(site=site.site, box=site.box, boot_id=outbox.boot_id)
     publisher = Publisher(
-        site.mqtt, client_id=f"ropewatch-{site.site}-{site.box}", will=wire.will()
+        site.mqtt, outbox, client_id=f"ropewatch-{site.site}-{site.box}", will=wire.will()
     )
     reporter = Reporter(
         wire,
-        publisher,
+        outbox,
         backend=backend.name,
         versions=versions,
         status_every_s=site.health.status_every_s,
     )
     recorder = None if site.recording is None else Recorder(site.recording)
     handlers: list[Handler] = [reporter] if recorder is None else [reporter, recorder]
-    return Voice(publisher, reporter, recorder, Dispatcher(handlers))
+    return Voice(outbox, publisher, reporter, recorder, Dispatcher(handlers))
 
 
 def _make_smooth(
@@ -171,10 +176,10 @@ def _make_smooth(
 
 
 def _make_health(site: SiteSettings, graph: Graph, smooth: SmoothStage, voice: Voice) -> Health:
-    probes, dispatched, published = (
+    probes, dispatched, posted = (
         graph.probes,
         voice.dispatcher.counters,
-        voice.publisher.counters,
+        voice.outbox.counters,
     )
     now_s = time.monotonic()
     return Health(
@@ -193,11 +198,39 @@ def _make_health(site: SiteSettings, graph: Graph, smooth: SmoothStage, voice: V
             "abandoned_frames": lambda: smooth.in_flight.abandoned,
             "dropped_frames": lambda: dispatched.dropped_frames,
             "failed_handlers": lambda: dispatched.failed,
-            "dropped_updates": lambda: published.dropped_updates,
-            "refused_messages": lambda: published.refused,
-            "session_takeovers": lambda: published.takeovers,
+            "dropped_updates": lambda: posted.dropped[Lane.UPDATE],
+            "dropped_snapshots": lambda: posted.dropped[Lane.SNAPSHOT],
+            "dropped_telemetry": lambda: posted.dropped[Lane.TELEMETRY],
+            "lost_messages": lambda: posted.lost,
+            "refused_messages": lambda: posted.refused,
+            "unrecovered_incidents": lambda: voice.reporter.unrecovered,
+            "databases_set_aside": lambda: voice.outbox.databases_set_aside,
+            "broker_refusals": lambda: voice.publisher.refusals,
+            "session_takeovers": lambda: voice.publisher.takeovers,
         },
+        conditions=voice.outbox.troubles,
     )
+
+
+def state_dir(site: SiteSettings, environment: Mapping[str, str] = os.environ) -> Path:
+    """Return the folder for what has to outlive a restart, of this box alone.
+
+    Raises:
+        SettingsError: none is set, and there is no home to take instead.
+    """
+    if site.state_dir is not None:
+        return site.state_dir
+    # systemd makes and names it with StateDirectory=; several are divided by colons.
+    base = environment.get("STATE_DIRECTORY", "").partition(":")[0]
+    base = base or environment.get("XDG_STATE_HOME", "")
+    try:
+        home = Path(base) if base else Path("~/.local/state").expanduser()
+    except RuntimeError:
+        raise SettingsError(
+            "state_dir: not set, and this user has no home, want a folder that outlives a "
+            "restart; set state_dir"
+        ) from None
+    return home / "ropewatch" / f"{site.site}-{site.box}"
 
 
 def _make_folder(file: Path, *, key: str) -> None:

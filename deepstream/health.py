@@ -79,6 +79,8 @@ class Health:
         counts: reads the counters of each camera.
         blind_after_s: seconds without a frame, or without a score of the people in it.
         clock: monotonic seconds.
+        counters: what was dropped, refused or failed, by name.
+        conditions: says what else is wrong at this moment.
     """
 
     cameras: tuple[CameraHealth, ...]
@@ -86,6 +88,7 @@ class Health:
     blind_after_s: float
     clock: Callable[[], float] = time.monotonic
     counters: dict[str, Callable[[], int]] = field(default_factory=dict)
+    conditions: Callable[[], list[str]] = list
 
     def look(self) -> list[tuple[int, CameraReason | None]]:
         """Read the counters; return position and condition of each camera that changed."""
@@ -110,6 +113,7 @@ class Health:
             since_s = camera.unjudged_since_s
             if since_s is not None and now_s - since_s >= self.blind_after_s:
                 wrong.append(f"camera {camera.source_id}: people are not judged")
+        wrong += self.conditions()
         return wrong + [f"{name} {count}" for name, count in self.troubles().items()]
 
     def troubles(self) -> dict[str, int]:

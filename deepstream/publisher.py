@@ -1,17 +1,15 @@
-"""The one door to MQTT for the runtime: MQTT 5, QoS 1, will, retained state, back-off.
+"""The one door to MQTT for the runtime: MQTT 5, will, persistent session, back-off.
 
-`offer` never waits. Messages stay here until the broker has acknowledged them; while it is
-away updates are dropped first and counted, starts and ends never.
+Sends what the outbox gives and tells it what became of it. What is not acknowledged when a
+connection ends is the outbox's again: each connection has a client of its own, so that nothing is
+sent again with the age and the expiry that it had the first time.
 """
 
 import logging
-import os
+import random
 import ssl
-import stat
-import sys
 import threading
-from collections import OrderedDict, deque
-from dataclasses import dataclass
+import time
 from typing import Any, Final
 
 from paho.mqtt import client as mqtt
@@ -19,6 +17,10 @@ from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
+from deepstream.credentials import read_password
+from deepstream.lanes import Entry
+from deepstream.outbox import Outbox
+from deepstream.refusals import BAD_PACKET, CONNECT_ADVICE, PUBLISH_LATER, SESSION_TAKEN_OVER
 from ropewatch.errors import BrokerError, SettingsError
 from ropewatch.settings import MqttSettings
 from ropewatch.wire import Message
@@ -27,59 +29,48 @@ log = logging.getLogger("ropewatch.mqtt")
 
 MAX_INFLIGHT: Final = 20
 SESSION_EXPIRY_S: Final = 3600
-RECONNECT_MIN_S: Final = 1
-SESSION_TAKEN_OVER: Final = 142  # MQTT 5, reason code 0x8E
-RECONNECT_MAX_S: Final = 30
-
-
-@dataclass(slots=True)
-class PublisherCounters:
-    """What happened to the messages; part of the box's status."""
-
-    delivered: int = 0
-    refused: int = 0
-    dropped_updates: int = 0
-    connects: int = 0
-    takeovers: int = 0
+RECONNECT_MIN_S: Final = 1.0
+RECONNECT_MAX_S: Final = 30.0
+# A broker that says no does not say yes a second later.
+REFUSED_MIN_S: Final = 5.0
+# A connection that lasted this long was a good one.
+STABLE_S: Final = 10.0
+TICK_S: Final = 1.0
+CLOSE_TIMEOUT_S: Final = 3.0
 
 
 class Publisher:
-    """Delivers messages to one broker, in order, at least once.
+    """Delivers what is in an outbox to one broker, at least once.
 
     Args:
         settings: the site's `mqtt` section.
+        outbox: holds the messages.
         client_id: stable name of this box at the broker.
         will: what the broker publishes when this box vanishes.
+
+    Raises:
+        SettingsError: the password or a certificate cannot be read.
     """
 
-    def __init__(self, settings: MqttSettings, *, client_id: str, will: Message) -> None:
-        self.counters = PublisherCounters()
+    def __init__(
+        self, settings: MqttSettings, outbox: Outbox, *, client_id: str, will: Message
+    ) -> None:
+        self.connects = 0
+        self.takeovers = 0
+        self.refusals = 0
         self.last_error: str | None = None
-        self._settings = settings
-        self._changed = threading.Condition()
-        self._backlog: deque[tuple[Message, bool]] = deque()
-        self._retained_due: OrderedDict[str, Message] = OrderedDict()
-        self._retained: OrderedDict[str, Message] = OrderedDict()
-        self._inflight: set[int] = set()
-        self._acknowledged_early: set[int] = set()
-        self._max_inflight = MAX_INFLIGHT
-        self._connected = False
-        self._stopping = False
-        # A message that has left the backlog and is not yet in flight.
-        self._sending = False
-        self._client = self._make_client(client_id, will)
+        self._settings, self._outbox = settings, outbox
+        self._client_id, self._will = client_id, will
+        self._accepted = threading.Event()
+        self._stopping = threading.Event()
+        # Now rather than at the first connection: a wrong path is the operator's to correct.
+        self._make_client()
         self._thread = threading.Thread(target=self._run, name="mqtt-publisher", daemon=True)
 
     @property
     def connected(self) -> bool:
         """Whether the broker has accepted us and not been lost since."""
-        return self._connected
-
-    @property
-    def waiting(self) -> int:
-        """Messages that the broker has not acknowledged yet."""
-        with self._changed:
-            return self._left()
+        return self._accepted.is_set()
 
     def start(self) -> None:
         """Begin to connect; returns at once unless `require_broker` is set.
@@ -87,23 +78,10 @@ class Publisher:
         Raises:
             BrokerError: with `require_broker`, the broker is absent or refuses.
         """
-        properties = _properties(PacketTypes.CONNECT)
-        properties.SessionExpiryInterval = SESSION_EXPIRY_S
-        self._client.connect_async(
-            self._settings.host,
-            self._settings.port,
-            keepalive=self._settings.keepalive_s,
-            clean_start=mqtt.MQTT_CLEAN_START_FIRST_ONLY,
-            properties=properties,
-        )
-        self._client.loop_start()
         self._thread.start()
         if not self._settings.require_broker:
             return
-        with self._changed:
-            self._changed.wait_for(lambda: self._connected, self._settings.connect_timeout_s)
-            connected = self._connected
-        if not connected:
+        if not self._accepted.wait(self._settings.connect_timeout_s):
             self.stop()
             raise BrokerError(
                 f"mqtt: {self._where}: {self.last_error or 'no answer'}, want a broker within "
@@ -111,163 +89,103 @@ class Publisher:
                 "and the credentials, or set mqtt.require_broker to false"
             )
 
-    def offer(self, message: Message, *, droppable: bool = False) -> None:
-        """Take a message without waiting.
-
-        Args:
-            message: a retained one replaces an older one of its topic that still waits.
-            droppable: an update; dropped, oldest first, when the queue is full.
-        """
-        with self._changed:
-            if message.retain:
-                self._retained[message.topic] = message
-                self._retained_due[message.topic] = message
-            else:
-                self._backlog.append((message, droppable))
-                if len(self._backlog) > self._settings.queue_max_messages:
-                    self._drop_one_update()
-            self._changed.notify_all()
-
-    def drain(self, timeout_s: float) -> int:
-        """Wait until everything is acknowledged; return how many messages are not."""
-        with self._changed:
-            self._changed.wait_for(self._is_empty, timeout_s)
-            return self._left()
-
     def stop(self) -> None:
         """Disconnect cleanly: the broker then does not publish the will."""
-        with self._changed:
-            self._stopping = True
-            self._changed.notify_all()
+        self._stopping.set()
+        self._outbox.wake()
         if self._thread.is_alive():
-            self._thread.join(timeout=5)
-        self._client.disconnect()
-        self._client.loop_stop()
+            # A broker that has stopped reading must not hold up the end of the program.
+            self._thread.join(timeout=CLOSE_TIMEOUT_S + TICK_S)
 
     @property
     def _where(self) -> str:
         return f"{self._settings.host}:{self._settings.port}"
 
-    def _is_empty(self) -> bool:
-        return self._left() == 0
+    def _run(self) -> None:
+        pause_s = RECONNECT_MIN_S
+        while not self._stopping.is_set():
+            link = self._connect()
+            if link is not None and link.accepted:
+                started_s = time.monotonic()
+                self._serve(link)
+                if time.monotonic() - started_s >= STABLE_S:
+                    pause_s = RECONNECT_MIN_S
+            elif link is not None:
+                pause_s = max(pause_s, REFUSED_MIN_S)
+            self._pause(pause_s)
+            pause_s = min(2 * pause_s, RECONNECT_MAX_S)
 
-    def _left(self) -> int:
-        return len(self._backlog) + len(self._retained_due) + len(self._inflight) + self._sending
+    def _connect(self) -> "_Link | None":
+        """Return a connection that was answered, with yes or no; None if there was no answer."""
+        properties = _properties(PacketTypes.CONNECT)
+        properties.SessionExpiryInterval = SESSION_EXPIRY_S
+        try:
+            link = _Link(self._make_client(), self._outbox)
+            link.open(self._settings, properties)
+        # ValueError: the host is no name that can be looked up.
+        except (OSError, ValueError, SettingsError) as error:
+            self._failed(f"cannot connect: {error}")
+            return None
+        if link.refusal is not None:
+            self._failed(f"refused: {link.refusal}")
+            self.refusals += 1
+            link.close()
+        elif not link.accepted:
+            self._failed(f"cannot connect: {link.lost or 'no answer'}")
+            link.close()
+            return None
+        return link
 
-    def _drop_one_update(self) -> None:
-        for position, (_message, droppable) in enumerate(self._backlog):
-            if droppable:
-                del self._backlog[position]
-                self.counters.dropped_updates += 1
-                return
+    def _serve(self, link: "_Link") -> None:
+        """Send until the connection ends or the program does."""
+        self.connects += 1
+        self.last_error = None
+        log.info("connected broker=%s window=%d", self._where, link.window)
+        self._outbox.connected()
+        self._accepted.set()
+        while link.lost is None and not self._stopping.is_set():
+            found = self._outbox.take(link.window, TICK_S)
+            if found is not None:
+                link.send(*found)
+            self._outbox.tick()
+        self._accepted.clear()
+        link.close()
+        self._outbox.connection_lost(
+            link.lost or "connection closed", refusal=link.lost_code in BAD_PACKET
+        )
+        if self._stopping.is_set():
+            return
+        if link.lost_code == SESSION_TAKEN_OVER:
+            self._failed(f"{link.lost}: another box has this site and box name; give it its own")
+            self.takeovers += 1
+        else:
+            self._failed(f"connection lost: {link.lost}")
 
-    def _make_client(self, client_id: str, will: Message) -> mqtt.Client:
+    def _pause(self, pause_s: float) -> None:
+        # A fleet that lost its broker must not come back as one.
+        until_s = time.monotonic() + pause_s * random.uniform(0.5, 1.0)  # noqa: S311 - no secret
+        while not self._stopping.is_set() and (left_s := until_s - time.monotonic()) > 0:
+            self._stopping.wait(min(left_s, TICK_S))
+            self._outbox.tick()
+
+    def _make_client(self) -> mqtt.Client:
         client = mqtt.Client(
-            CallbackAPIVersion.VERSION2, client_id=client_id, protocol=mqtt.MQTTv5
+            CallbackAPIVersion.VERSION2,
+            client_id=self._client_id,
+            protocol=mqtt.MQTTv5,
+            reconnect_on_failure=False,
         )
-        client.max_inflight_messages_set(MAX_INFLIGHT)
-        client.reconnect_delay_set(RECONNECT_MIN_S, RECONNECT_MAX_S)
-        client.will_set(
-            will.topic, will.payload, will.qos, will.retain, properties=_will_properties(will)
-        )
+        # The outbox counts what is on its way.
+        client.max_inflight_messages_set(0)
+        will = self._will
+        properties = _properties(PacketTypes.WILLMESSAGE)
+        properties.ContentType = will.content_type
+        client.will_set(will.topic, will.payload, will.qos, will.retain, properties=properties)
         if self._settings.username is not None:
             client.username_pw_set(self._settings.username, read_password(self._settings))
         if self._settings.tls is not None:
             _set_tls(client, self._settings)
-        client.on_connect = self._on_connect
-        client.on_connect_fail = self._on_connect_fail
-        client.on_disconnect = self._on_disconnect
-        client.on_publish = self._on_publish
         return client
-
-    def _run(self) -> None:
-        while True:
-            with self._changed:
-                self._changed.wait_for(self._may_send)
-                if self._stopping:
-                    return
-                if self._retained_due:
-                    _topic, message = self._retained_due.popitem(last=False)
-                else:
-                    message, _droppable = self._backlog.popleft()
-                self._sending = True
-            try:
-                self._send(message)
-            except Exception as error:
-                # A message that paho does not take must not end the publishing of the others.
-                self.counters.refused += 1
-                self._failed(f"message not sent: {error}")
-            with self._changed:
-                self._sending = False
-                self._changed.notify_all()
-
-    def _may_send(self) -> bool:
-        if self._stopping:
-            return True
-        due = bool(self._backlog or self._retained_due)
-        return due and self._connected and len(self._inflight) < self._max_inflight
-
-    def _send(self, message: Message) -> None:
-        # paho keeps a QoS 1 message, and sends it again after a reconnect, until its PUBACK.
-        info = self._client.publish(
-            message.topic,
-            message.payload,
-            message.qos,
-            message.retain,
-            properties=_publish_properties(message),
-        )
-        with self._changed:
-            if info.mid in self._acknowledged_early:
-                # The network thread was faster than this one.
-                self._acknowledged_early.discard(info.mid)
-            else:
-                self._inflight.add(info.mid)
-
-    def _on_connect(self, _client: Any, _data: Any, _flags: Any, reason: Any, props: Any) -> None:
-        if reason.is_failure:
-            self._failed(f"refused: {reason}")
-            return
-        with self._changed:
-            self._connected = True
-            self.last_error = None
-            self.counters.connects += 1
-            self._max_inflight = min(MAX_INFLIGHT, getattr(props, "ReceiveMaximum", MAX_INFLIGHT))
-            # A broker without persistence has forgotten what was retained, and one that lost
-            # us has published the will over our status.
-            self._retained_due.update(self._retained)
-            self._changed.notify_all()
-        log.info("connected broker=%s", self._where)
-
-    def _on_connect_fail(self, _client: Any, _data: Any) -> None:
-        # paho 2 calls this from its except clause and keeps the reason to itself.
-        self._failed(f"cannot connect: {sys.exc_info()[1]}")
-
-    def _on_disconnect(self, _c: Any, _d: Any, _flags: Any, reason: Any, _props: Any) -> None:
-        with self._changed:
-            was_connected, self._connected = self._connected, False
-            self._changed.notify_all()
-        # After a refusal paho reports a lost connection too; the refusal is the better word.
-        if not was_connected or self._stopping:
-            return
-        if reason.value == SESSION_TAKEN_OVER:
-            self.counters.takeovers += 1
-            self._failed(f"{reason}: another box has this site and box name; give it its own")
-        else:
-            self._failed(f"connection lost: {reason}")
-
-    def _on_publish(self, _c: Any, _d: Any, mid: int, reason: Any, _props: Any) -> None:
-        with self._changed:
-            if mid in self._inflight:
-                self._inflight.discard(mid)
-            else:
-                self._acknowledged_early.add(mid)
-            if reason.is_failure:
-                self.counters.refused += 1
-            else:
-                self.counters.delivered += 1
-            self._changed.notify_all()
-        if reason.is_failure:
-            self._failed(f"message refused: {reason}")
 
     def _failed(self, error: str) -> None:
         """Remember a failure; the first of a kind is logged, its repetitions are not."""
@@ -276,35 +194,129 @@ class Publisher:
         self.last_error = error
 
 
-def read_password(settings: MqttSettings) -> str | None:
-    """Return the password from the environment or a file; None where none is set.
+class _Link:
+    """One connection, from CONNECT to its end.
 
-    Raises:
-        SettingsError: the variable is unset, or the file is missing or readable by others.
+    Attributes:
+        accepted: the broker said yes.
+        refusal: the broker said no, and why.
+        lost: why the connection has ended; None while it lasts.
+        lost_code: the MQTT 5 reason code of that.
+        window: how many messages may be on their way together.
     """
-    if settings.password_env is not None:
-        try:
-            return os.environ[settings.password_env]
-        except KeyError:
-            raise SettingsError(
-                f"mqtt.password_env: {settings.password_env} is not set, want the password in "
-                "it; export it before starting"
-            ) from None
-    if settings.password_file is None:
-        return None
-    path = settings.password_file
-    try:
-        mode = path.stat().st_mode
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise SettingsError(
-            f"mqtt.password_file: {path}: {error.strerror}, want a readable file; correct the path"
-        ) from None
-    if mode & (stat.S_IRWXG | stat.S_IRWXO):
-        raise SettingsError(
-            f"mqtt.password_file: {path}: readable by others, want mode 600; chmod 600 {path}"
+
+    def __init__(self, client: mqtt.Client, outbox: Outbox) -> None:
+        self.accepted = False
+        self.refusal: str | None = None
+        self.lost: str | None = None
+        self.lost_code: int | None = None
+        self.window = MAX_INFLIGHT
+        self._max_packet_bytes: int | None = None
+        self._client, self._outbox = client, outbox
+        self._answered = threading.Event()
+        self._ended = threading.Event()
+        self._lock = threading.Lock()
+        self._on_way: dict[int, Entry] = {}
+        # Answers that were faster than `send`.
+        self._early: dict[int, Any] = {}
+        client.on_connect = self._on_connect
+        client.on_disconnect = self._on_disconnect
+        client.on_publish = self._on_publish
+
+    def open(self, settings: MqttSettings, properties: Properties) -> None:
+        """Connect, and wait for the broker's answer.
+
+        Raises:
+            OSError: there is no broker, or its certificate is not right.
+            ValueError: the host is no name.
+        """
+        self._client.connect_timeout = settings.connect_timeout_s
+        self._client.connect(
+            settings.host,
+            settings.port,
+            keepalive=settings.keepalive_s,
+            clean_start=False,
+            properties=properties,
         )
-    return text.rstrip("\n")
+        self._client.loop_start()
+        self._answered.wait(settings.connect_timeout_s)
+
+    def send(self, entry: Entry, message: Message) -> None:
+        """Hand a message over to the network."""
+        properties = _properties(PacketTypes.PUBLISH)
+        properties.ContentType = message.content_type
+        if message.expiry_s is not None:
+            properties.MessageExpiryInterval = message.expiry_s
+        size_bytes = _packet_bytes(message, properties)
+        if self._max_packet_bytes is not None and size_bytes > self._max_packet_bytes:
+            self._outbox.refused(
+                entry, f"{size_bytes} bytes, the broker takes {self._max_packet_bytes}"
+            )
+            return
+        try:
+            mid = self._client.publish(
+                message.topic, message.payload, message.qos, message.retain, properties
+            ).mid
+        except ValueError as error:
+            self._outbox.refused(entry, f"cannot be sent: {error}")
+            return
+        with self._lock:
+            reason = self._early.pop(mid, None)
+            if reason is None:
+                self._on_way[mid] = entry
+                return
+        self._settle(entry, reason)
+
+    def close(self) -> None:
+        """End the connection; a network that takes nothing any more is left to itself."""
+        self._client.disconnect()
+        if self._ended.wait(CLOSE_TIMEOUT_S):
+            self._client.loop_stop()
+        with self._lock:
+            self._on_way.clear()
+
+    def _on_connect(self, _client: Any, _data: Any, _flags: Any, reason: Any, props: Any) -> None:
+        if reason.is_failure:
+            advice = CONNECT_ADVICE.get(reason.value, "it is tried again")
+            reference = getattr(props, "ServerReference", None)
+            self.refusal = f"{reason}{f' ({reference})' if reference else ''}; {advice}"
+        else:
+            self.window = min(MAX_INFLIGHT, getattr(props, "ReceiveMaximum", MAX_INFLIGHT))
+            self._max_packet_bytes = getattr(props, "MaximumPacketSize", None)
+            self.accepted = True
+        self._answered.set()
+
+    def _on_disconnect(self, _c: Any, _d: Any, _flags: Any, reason: Any, _props: Any) -> None:
+        # paho calls this for the broker's DISCONNECT, which says why, and again for the socket.
+        if self.lost is None:
+            self.lost_code, self.lost = reason.value, str(reason)
+        self._answered.set()
+        self._ended.set()
+        self._outbox.wake()
+
+    def _on_publish(self, _c: Any, _d: Any, mid: int, reason: Any, _props: Any) -> None:
+        with self._lock:
+            entry = self._on_way.pop(mid, None)
+            if entry is None:
+                self._early[mid] = reason
+                return
+        self._settle(entry, reason)
+
+    def _settle(self, entry: Entry, reason: Any) -> None:
+        if not reason.is_failure:
+            self._outbox.delivered(entry)
+        elif reason.value in PUBLISH_LATER:
+            self._outbox.deferred(entry, str(reason))
+        else:
+            self._outbox.refused(entry, str(reason))
+
+
+def _packet_bytes(message: Message, properties: Properties) -> int:
+    """Return the size of a PUBLISH packet; at most three bytes too many."""
+    # 5: type and remaining length. 2: length of the topic. 2: packet id.
+    topic_bytes = len(message.topic.encode())
+    packed: bytes = properties.pack()  # type: ignore[no-untyped-call]  # paho 2 annotates it not
+    return 5 + 2 + topic_bytes + 2 + len(packed) + len(message.payload)
 
 
 def _set_tls(client: mqtt.Client, settings: MqttSettings) -> None:
@@ -326,17 +338,3 @@ def _set_tls(client: mqtt.Client, settings: MqttSettings) -> None:
 
 def _properties(packet_type: int) -> Properties:
     return Properties(packet_type)  # type: ignore[no-untyped-call]  # paho 2 annotates it not
-
-
-def _publish_properties(message: Message) -> Properties:
-    properties = _properties(PacketTypes.PUBLISH)
-    properties.ContentType = message.content_type
-    if message.expiry_s is not None:
-        properties.MessageExpiryInterval = message.expiry_s
-    return properties
-
-
-def _will_properties(message: Message) -> Properties:
-    properties = _properties(PacketTypes.WILLMESSAGE)
-    properties.ContentType = message.content_type
-    return properties

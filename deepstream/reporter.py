@@ -1,5 +1,6 @@
 """Turns decisions and conditions into messages: incidents, camera state, camera and box status."""
 
+import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -8,6 +9,7 @@ from typing import Final, Protocol
 
 from deepstream.dispatcher import Decided
 from deepstream.health import CameraReason
+from deepstream.lanes import Lane, Post
 from ropewatch.decision import RopeState
 from ropewatch.incidents import IncidentEvent, Phase
 from ropewatch.wire import Message, Wire
@@ -15,11 +17,17 @@ from ropewatch.wire import Message, Wire
 STATE_EVERY_S: Final = 1.0
 
 
-class Outlet(Protocol):
-    """Takes messages without waiting; the publisher is one."""
+log = logging.getLogger("ropewatch.reporter")
 
-    def offer(self, message: Message, *, droppable: bool = False) -> None:
-        """Take a message."""
+
+class Outlet(Protocol):
+    """Takes messages for delivery; the outbox is one."""
+
+    def offer(self, *posts: Post) -> None:
+        """Take messages that belong together."""
+
+    def left_open(self) -> dict[str, bytes]:
+        """Return, once, the newest message about each incident that an earlier run left open."""
 
 
 class Reporter:
@@ -47,6 +55,7 @@ class Reporter:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.incidents = 0
+        self.unrecovered = 0
         self._wire = wire
         self._outlet = outlet
         self._backend = backend
@@ -62,7 +71,8 @@ class Reporter:
         self._told_status_s = 0.0
 
     def hello(self, source_ids: Sequence[str]) -> None:
-        """Say that nothing is open: what a killed run has left retained is not true any more."""
+        """End what an earlier run has left open, and say that nothing is open now."""
+        self._recover()
         for source_id in source_ids:
             self._camera_state(source_id, 0, 0, 0)
 
@@ -72,8 +82,9 @@ class Reporter:
         An update may be dropped in need, a start or end never. The state goes out with every
         event, and otherwise when its counts have changed, at most once a second.
         """
-        for event in decided.events:
-            self._incident(event)
+        # Here too: a disk may have been away when the program started.
+        self._recover()
+        self._outlet.offer(*[self._incident(event) for event in decided.events])
         source_id = decided.source_id
         if decided.closed:
             self._camera_state(source_id, 0, 0, 0)
@@ -92,9 +103,7 @@ class Reporter:
     def camera_status(self, source_id: str, reason: CameraReason | None) -> None:
         """Say that a camera is watched, or why it is blind."""
         blind = None if reason is None else reason.value
-        self._outlet.offer(
-            self._wire.camera_status(source_id, time_ns=self._unix_ns(), blind=blind)
-        )
+        self._say(self._wire.camera_status(source_id, time_ns=self._unix_ns(), blind=blind))
 
     def box_status(self, reasons: Sequence[str], counters: Mapping[str, int]) -> None:
         """Say how the box is: at once when it changes, and every so often."""
@@ -103,7 +112,7 @@ class Reporter:
         if told == self._told_reasons and now_s - self._told_status_s < self._status_every_s:
             return
         self._told_reasons, self._told_status_s = told, now_s
-        self._outlet.offer(
+        self._say(
             self._wire.status(
                 "degraded" if reasons else "online",
                 time_ns=self._unix_ns(),
@@ -118,7 +127,7 @@ class Reporter:
         """Say that the box stops in an orderly way, and that no camera is watched."""
         for source_id in source_ids:
             self.camera_status(source_id, CameraReason.STOPPED)
-        self._outlet.offer(
+        self._say(
             self._wire.status(
                 "offline",
                 time_ns=self._unix_ns(),
@@ -129,16 +138,38 @@ class Reporter:
             )
         )
 
-    def _incident(self, event: IncidentEvent) -> None:
+    def _say(self, message: Message) -> None:
+        self._outlet.offer(Post(message, Lane.STATE))
+
+    def _incident(self, event: IncidentEvent) -> Post:
         self._sequence += 1
         message = self._wire.incident(event, sequence=self._sequence, time_ns=self._unix_ns())
-        self._outlet.offer(message, droppable=event.phase is Phase.UPDATE)
         open_here = self._open.setdefault(event.source_id, {})
         if event.phase is Phase.START:
             self.incidents += 1
             open_here[event.incident_id] = None
         elif event.phase is Phase.END:
             open_here.pop(event.incident_id, None)
+        lane = Lane.UPDATE if event.phase is Phase.UPDATE else Lane.ALERT
+        return Post(message, lane, event.incident_id, is_end=event.phase is Phase.END)
+
+    def _recover(self) -> None:
+        """End what was open when an earlier run was killed; nobody has watched it since."""
+        ends = []
+        for incident_id, last in self._outlet.left_open().items():
+            try:
+                message = self._wire.recovered_end(
+                    last, sequence=self._sequence + 1, time_ns=self._unix_ns()
+                )
+            except ValueError as error:
+                self.unrecovered += 1
+                log.error("incident stays without an end id=%s error=%s", incident_id, error)  # noqa: TRY400 - the reason is in it
+                continue
+            self._sequence += 1
+            ends.append(Post(message, Lane.ALERT, incident_id, is_end=True))
+        if ends:
+            log.warning("ended what an earlier run has left open count=%d", len(ends))
+            self._outlet.offer(*ends)
 
     def _camera_state(self, source_id: str, safe: int, unsafe: int, unknown: int) -> None:
         open_incidents = tuple(self._open.get(source_id, ()))
@@ -147,7 +178,7 @@ class Reporter:
             return
         self._told_state[source_id] = state
         self._told_state_s[source_id] = self._clock()
-        self._outlet.offer(
+        self._say(
             self._wire.camera_state(
                 source_id,
                 time_ns=self._unix_ns(),

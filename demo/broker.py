@@ -1,6 +1,7 @@
 """A private mosquitto on a free loopback port, for the demo and the tests."""
 
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -77,6 +78,23 @@ class PrivateBroker:
         with log:
             self._process = subprocess.Popen([program, "-c", str(config)], stdout=log, stderr=log)
         self._wait_until_ready(folder / "mosquitto.log")
+
+    def pause(self) -> None:
+        """Stop the broker as it is: it holds its connections and answers nothing."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let a paused broker go on."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
+
+    def stop(self) -> None:
+        """End the broker in an orderly way; what it is to keep, it writes."""
+        assert self._process is not None
+        self._process.terminate()
+        self._process.wait()
+        self._process = None
 
     def kill(self) -> None:
         """End the broker at once, as a power cut would."""

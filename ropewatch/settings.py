@@ -215,6 +215,29 @@ class TlsSettings(Section):
         return self
 
 
+class OutboxSettings(Section):
+    """What is kept on disk until the broker has it."""
+
+    max_bytes: int = Field(
+        256 * 1024 * 1024,
+        ge=64 * 1024,
+        le=1 << 40,
+        description="Bytes of messages that may wait. Beyond it telemetry goes first, then "
+        "updates, then snapshots; starts and ends never.",
+    )
+    max_age_s: float = Field(
+        7 * 24 * 3600.0,
+        ge=60,
+        description="What has waited for longer is dropped; starts and ends never.",
+    )
+    late_after_s: float = Field(
+        10.0,
+        ge=0,
+        le=3600,
+        description="An incident message that has waited for longer says that it is late.",
+    )
+
+
 class MqttSettings(Section):
     """The broker. Credentials come from the environment or a file, never from here."""
 
@@ -229,13 +252,7 @@ class MqttSettings(Section):
         None, description="File that holds the password; must not be readable by others."
     )
     keepalive_s: int = Field(30, ge=5, le=3600, description="MQTT keep-alive.")
-    queue_max_messages: int = Field(
-        10_000,
-        ge=10,
-        le=1_000_000,
-        description="Messages held while the broker is away; "
-        "beyond it updates are dropped first, starts and ends never.",
-    )
+    outbox: OutboxSettings = OutboxSettings()
     connect_timeout_s: float = Field(10.0, gt=0, le=600, description="First connection.")
     require_broker: bool = Field(
         False,
@@ -307,6 +324,12 @@ class SiteSettings(Section):
     mqtt: MqttSettings
     health: HealthSettings = HealthSettings()
     video: VideoSettings = VideoSettings()
+    state_dir: Path | None = Field(
+        None,
+        description="Folder, of this box alone, for what has to outlive a restart: messages that "
+        "the broker does not have yet, and the open incidents. Unset: ropewatch/SITE-BOX under "
+        "$STATE_DIRECTORY (systemd), else $XDG_STATE_HOME, else ~/.local/state.",
+    )
     recording: Path | None = Field(
         None, description="JSON lines of every observation and decision, for replay and reports."
     )

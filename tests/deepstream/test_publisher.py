@@ -1,29 +1,45 @@
 """Against a real mosquitto, which each test starts and stops itself."""
 
+import re
+import subprocess
+import sys
 import time
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from deepstream.publisher import Publisher, read_password
+from deepstream.credentials import read_password
+from deepstream.lanes import Lane, Post
+from deepstream.publisher import Publisher
 from demo.broker import PrivateBroker, free_port
 from ropewatch.client import Subscriber
 from ropewatch.errors import BrokerError, SettingsError
+from ropewatch.incidents import Phase
 from ropewatch.settings import MqttSettings
-from ropewatch.wire import Message
+from ropewatch.wire import Wire, parse_incident
+from tests.deepstream.canned_broker import CannedBroker
+from tests.deepstream.posts import WILL, incident_post, make_outbox, post, publishing, state
 
 pytestmark = pytest.mark.broker
 
-WILL = Message("box/status", b'{"status":"offline"}', 1, True, None, "application/json")
+TIMEOUT_S = 30.0
 
 
-def message(number: int, *, topic: str = "box/incident", retain: bool = False) -> Message:
-    return Message(topic, b"%d" % number, 1, retain, 600, "application/cloudevents+json")
-
-
-def publisher(broker: PrivateBroker, **settings: object) -> Publisher:
-    mqtt = MqttSettings.model_validate({"host": broker.host, "port": broker.port, **settings})
-    return Publisher(mqtt, client_id="ropewatch-test", will=WILL)
+# A box that is connected, and then killed.
+VANISHING = """
+import os, sys, time
+from pathlib import Path
+from deepstream.outbox import Outbox
+from deepstream.publisher import Publisher
+from ropewatch.settings import MqttSettings
+from tests.deepstream.canned_broker import CannedBroker
+from tests.deepstream.posts import WILL
+mqtt = MqttSettings(host="127.0.0.1", port=int(sys.argv[1]), require_broker=True)
+Publisher(mqtt, Outbox(Path(sys.argv[2]), mqtt.outbox), client_id="c", will=WILL).start()
+os.kill(os.getpid(), 9)
+"""
 
 
 def received(broker: PrivateBroker, topic: str, count: int) -> list[bytes]:
@@ -31,142 +47,267 @@ def received(broker: PrivateBroker, topic: str, count: int) -> list[bytes]:
         return [m.payload for _, m in zip(range(count), subscriber.messages(5.0), strict=False)]
 
 
-def test_publisher_delivers_in_order_with_content_type(broker: PrivateBroker) -> None:
-    sender = publisher(broker)
-    with Subscriber(broker.host, broker.port, ("box/#",)) as subscriber:
-        sender.start()
+def kept(number: int) -> Post:
+    """Make an alert that the broker keeps for whoever subscribes later."""
+    message = replace(post(number, topic=f"kept/{number}").message, retain=True)
+    return Post(message, Lane.ALERT)
+
+
+def wait_until(condition: Callable[[], object]) -> None:
+    until_s = time.monotonic() + TIMEOUT_S
+    while not condition():
+        assert time.monotonic() < until_s, "waited too long"
+        time.sleep(0.01)
+
+
+def test_publisher_delivers_in_order_with_content_type(
+    broker: PrivateBroker, tmp_path: Path
+) -> None:
+    with (
+        Subscriber(broker.host, broker.port, ("box/#",)) as subscriber,
+        publishing(broker, tmp_path) as (_, outbox),
+    ):
         for number in range(200):
-            sender.offer(message(number))
+            outbox.offer(post(number))
 
         got = [m for _, m in zip(range(200), subscriber.messages(5.0), strict=False)]
-        sender.stop()
 
     assert [m.payload for m in got] == [b"%d" % number for number in range(200)]
-    assert got[0].content_type == "application/cloudevents+json"
+    assert got[0].content_type == "text/plain"
 
 
-def test_publisher_counts_as_delivered_what_the_broker_acknowledged(broker: PrivateBroker) -> None:
-    sender = publisher(broker)
-    sender.start()
-    for number in range(100):
-        sender.offer(message(number))
+def test_publisher_counts_as_delivered_what_the_broker_acknowledged(
+    broker: PrivateBroker, tmp_path: Path
+) -> None:
+    with publishing(broker, tmp_path) as (_, outbox):
+        for number in range(100):
+            outbox.offer(post(number))
 
-    undelivered = sender.drain(10.0)
-    sender.stop()
-
-    assert undelivered == 0
-    assert sender.counters.delivered == 100
+        assert outbox.drain(TIMEOUT_S) == 0
+        assert outbox.counters.delivered == 100
 
 
-def test_publisher_holds_messages_while_the_broker_is_away(broker: PrivateBroker) -> None:
+def test_telemetry_without_an_acknowledgement_is_delivered_too(
+    broker: PrivateBroker, tmp_path: Path
+) -> None:
+    message = post(1, Lane.TELEMETRY).message
+    with publishing(broker, tmp_path) as (_, outbox):
+        outbox.offer(Post(replace(message, qos=0), Lane.TELEMETRY))
+
+        assert outbox.drain(TIMEOUT_S) == 0
+
+
+def test_publisher_holds_messages_while_the_broker_is_away(
+    broker: PrivateBroker, tmp_path: Path
+) -> None:
     broker.kill()
-    sender = publisher(broker)
-    sender.start()
-    for number in range(20):
-        sender.offer(message(number, topic=f"kept/{number}", retain=True))
-    assert sender.drain(0.2) == 20
+    with publishing(broker, tmp_path) as (_, outbox):
+        for number in range(20):
+            outbox.offer(state(number, f"kept/{number}"))
+        assert outbox.drain(0.2) == 20
 
+        broker.start()
+
+        assert outbox.drain(TIMEOUT_S) == 0
+        assert len(received(broker, "kept/#", 20)) == 20
+
+
+@pytest.mark.parametrize("persistence", [False, True])
+def test_publisher_delivers_every_message_across_a_broker_restart(
+    persistence: bool, tmp_path: Path
+) -> None:
+    config = f"user root\npersistence true\npersistence_location {tmp_path}/"
+    with (
+        PrivateBroker(extra_config=config if persistence else "") as broker,
+        publishing(broker, tmp_path / "state") as (_, outbox),
+    ):
+        for number in range(50):
+            outbox.offer(kept(number))
+        outbox.drain(TIMEOUT_S)
+
+        if persistence:
+            broker.stop()
+        else:
+            broker.kill()
+        for number in range(50, 100):
+            outbox.offer(kept(number))
+        broker.start()
+
+        assert outbox.drain(TIMEOUT_S) == 0
+        got = received(broker, "kept/#", 100 if persistence else 50)
+    numbers = range(0 if persistence else 50, 100)
+    assert sorted(got) == sorted(b"%d" % number for number in numbers)
+
+
+def test_an_incident_that_waited_for_the_broker_arrives_late(
+    broker: PrivateBroker, tmp_path: Path
+) -> None:
+    wire = Wire(site="s", box="b", boot_id="01BOOT")
+    bounds = {"late_after_s": 0.5}
+    with (
+        Subscriber(broker.host, broker.port, ("ropewatch/#",)) as subscriber,
+        publishing(broker, tmp_path, start=False, outbox=bounds) as (publisher, outbox),
+    ):
+        outbox.offer(incident_post(wire, "one", Phase.START, 1))
+        time.sleep(0.6)
+        publisher.start()
+        delivery = parse_incident(next(subscriber.messages(TIMEOUT_S)).payload).data.delivery
+
+    assert delivery is not None
+    assert delivery.late
+    assert delivery.queued_ms >= 600
+
+
+def test_what_a_run_leaves_the_next_one_delivers(broker: PrivateBroker, tmp_path: Path) -> None:
+    broker.kill()
+    with publishing(broker, tmp_path) as (_, outbox):
+        outbox.offer(post(1), post(2))
+        outbox.drain(0.1)
     broker.start()
 
-    assert sender.drain(30.0) == 0
-    assert received(broker, "kept/#", 20) != []
-    sender.stop()
+    with (
+        Subscriber(broker.host, broker.port, ("box/#",)) as subscriber,
+        publishing(broker, tmp_path),
+    ):
+        got = [m.payload for _, m in zip(range(2), subscriber.messages(5.0), strict=False)]
 
-
-def test_publisher_delivers_every_message_across_a_broker_restart(broker: PrivateBroker) -> None:
-    sender = publisher(broker)
-    sender.start()
-    for number in range(50):
-        sender.offer(message(number))
-    sender.drain(10.0)
-
-    broker.kill()
-    for number in range(50, 100):
-        sender.offer(message(number))
-    broker.start()
-    with Subscriber(broker.host, broker.port, ("box/incident",)) as subscriber:
-        got = [m.payload for _, m in zip(range(50), subscriber.messages(20.0), strict=False)]
-    undelivered = sender.drain(10.0)
-    sender.stop()
-
-    assert undelivered == 0
-    assert sender.counters.delivered >= 100
-    assert sorted(set(got)) == sorted(b"%d" % number for number in range(50, 100))
+    assert got == [b"1", b"2"]
 
 
 def test_publisher_restores_what_was_retained_on_a_broker_that_forgot(
-    broker: PrivateBroker,
+    broker: PrivateBroker, tmp_path: Path
 ) -> None:
-    sender = publisher(broker)
-    sender.start()
-    sender.offer(message(1, topic="box/state", retain=True))
-    sender.drain(10.0)
+    with publishing(broker, tmp_path) as (_, outbox):
+        outbox.offer(state(1))
+        outbox.drain(TIMEOUT_S)
 
-    broker.kill()
-    broker.start()
+        broker.kill()
+        broker.start()
 
-    assert received(broker, "box/state", 1) == [b"1"]
-    sender.stop()
+        assert received(broker, "box/state", 1) == [b"1"]
 
 
-def test_publisher_keeps_only_the_newest_of_what_is_retained(broker: PrivateBroker) -> None:
-    broker.kill()
-    sender = publisher(broker)
-    for number in range(5):
-        sender.offer(message(number, topic="box/state", retain=True))
+@pytest.mark.parametrize("window", [1, 3])
+def test_publisher_keeps_to_the_broker_s_receive_maximum(window: int, tmp_path: Path) -> None:
+    # mosquitto ends the connection of a client that has more under way than it was told.
+    config = f"max_inflight_messages {window}"
+    with (
+        PrivateBroker(extra_config=config) as broker,
+        publishing(broker, tmp_path) as (publisher, outbox),
+    ):
+        for number in range(300):
+            outbox.offer(post(number, Lane(number % 5), topic=f"t/{number}"))
 
-    assert sender.waiting == 1
-
-
-def test_publisher_drops_updates_first_and_counts_them(broker: PrivateBroker) -> None:
-    sender = publisher(broker, queue_max_messages=10)
-
-    for number in range(15):
-        sender.offer(message(number), droppable=number % 2 == 1)
-
-    assert sender.waiting == 10
-    assert sender.counters.dropped_updates == 5
+        assert outbox.drain(TIMEOUT_S) == 0
+        assert (publisher.connects, outbox.counters.delivered) == (1, 300)
 
 
-def test_publisher_never_drops_starts_and_ends(broker: PrivateBroker) -> None:
-    sender = publisher(broker, queue_max_messages=10)
+def test_a_packet_that_is_too_large_is_set_aside_and_the_others_pass(tmp_path: Path) -> None:
+    with (
+        PrivateBroker(extra_config="max_packet_size 2000") as broker,
+        publishing(broker, tmp_path) as (publisher, outbox),
+    ):
+        outbox.offer(post(1), post(2, size_bytes=3000), post(3))
+        assert outbox.drain(TIMEOUT_S) == 0
 
-    for number in range(30):
-        sender.offer(message(number))
+        assert outbox.counters.delivered == 2
+        assert publisher.connects == 1
+        (trouble,) = outbox.troubles()
+        assert re.fullmatch(r"1 messages set aside: 3\d+ bytes, the broker takes 2000", trouble)
 
-    assert sender.waiting == 30
+
+def test_the_largest_packet_that_the_broker_takes_is_sent(tmp_path: Path) -> None:
+    with (
+        PrivateBroker(extra_config="max_packet_size 2000") as broker,
+        publishing(broker, tmp_path) as (publisher, outbox),
+    ):
+        for size_bytes in range(1900, 1990):
+            outbox.offer(post(1, size_bytes=size_bytes))
+        assert outbox.drain(TIMEOUT_S) == 0
+
+        assert publisher.connects == 1
+        assert outbox.counters.delivered + outbox.counters.refused == 90
+        assert outbox.counters.delivered > 40
 
 
-def test_the_will_is_published_when_the_box_vanishes(broker: PrivateBroker) -> None:
-    sender = publisher(broker)
-    with Subscriber(broker.host, broker.port, ("box/status",)) as subscriber:
-        sender.start()
-        while not sender.connected:
-            time.sleep(0.01)
+def test_a_payload_above_the_broker_s_limit_is_found_and_set_aside(tmp_path: Path) -> None:
+    with (
+        PrivateBroker(extra_config="message_size_limit 100") as broker,
+        publishing(broker, tmp_path) as (_, outbox),
+    ):
+        outbox.offer(post(1), post(2, size_bytes=200), post(3))
+        assert outbox.drain(TIMEOUT_S) == 0
 
-        # The socket goes away without a DISCONNECT, as with a cut cable.
-        sender._client._sock_close()
+        assert outbox.counters.delivered == 2
+        # mosquitto's answer is one that MQTT does not have, and paho ends the connection for it.
+        assert outbox.troubles() == ["1 messages set aside: Protocol error when it was sent"]
+
+
+def test_a_topic_that_is_not_allowed_is_set_aside_and_sent_once_it_is(tmp_path: Path) -> None:
+    rules = tmp_path / "acl"
+    rules.write_text("topic readwrite box/state\n")
+    with (
+        PrivateBroker(extra_config=f"user root\nacl_file {rules}") as broker,
+        publishing(broker, tmp_path / "state") as (_, outbox),
+    ):
+        outbox.offer(post(1, topic="box/incident"), state(2))
+        assert outbox.drain(TIMEOUT_S) == 0
+        assert outbox.troubles() == ["1 messages set aside: Not authorized"]
+
+        rules.write_text("topic readwrite box/#\n")
+        broker.kill()
+        broker.start()
+
+        wait_until(lambda: outbox.troubles() == [])
+        assert outbox.counters.delivered >= 2
+
+
+def test_the_will_is_published_when_the_box_vanishes(
+    broker: PrivateBroker, tmp_path: Path
+) -> None:
+    with (
+        Subscriber(broker.host, broker.port, ("box/status",)) as subscriber,
+        subprocess.Popen(
+            [sys.executable, "-c", VANISHING, str(broker.port), str(tmp_path)]
+        ) as box,
+    ):
+        box.wait(TIMEOUT_S)
 
         assert next(subscriber.messages(10.0)).payload == WILL.payload
-    sender.stop()
 
 
-def test_a_clean_stop_leaves_the_will_unpublished(broker: PrivateBroker) -> None:
-    sender = publisher(broker)
+def test_a_clean_stop_leaves_the_will_unpublished(broker: PrivateBroker, tmp_path: Path) -> None:
     with Subscriber(broker.host, broker.port, ("box/status",)) as subscriber:
-        sender.start()
-        sender.offer(message(1, topic="box/status"))
-        sender.drain(10.0)
-        sender.stop()
+        with publishing(broker, tmp_path) as (_, outbox):
+            outbox.offer(state(1, "box/status"))
+            outbox.drain(TIMEOUT_S)
 
         assert [m.payload for m in subscriber.messages(0.5)] == [b"1"]
 
 
-def test_a_required_broker_that_is_absent_stops_the_start() -> None:
+def test_a_broker_that_has_stopped_reading_does_not_hold_up_the_end(
+    broker: PrivateBroker, tmp_path: Path
+) -> None:
+    with publishing(broker, tmp_path) as (publisher, outbox):
+        wait_until(lambda: publisher.connected)
+        broker.pause()
+        for number in range(20):
+            outbox.offer(post(number, size_bytes=400_000))
+        assert outbox.drain(0.5) == 20
+
+        started_s = time.monotonic()
+        publisher.stop()
+        ended_s = time.monotonic()
+
+    assert ended_s - started_s < 5
+    broker.resume()
+
+
+def test_a_required_broker_that_is_absent_stops_the_start(tmp_path: Path) -> None:
     mqtt = MqttSettings(
         host="127.0.0.1", port=free_port(), require_broker=True, connect_timeout_s=0.5
     )
-    sender = Publisher(mqtt, client_id="c", will=WILL)
+    sender = Publisher(mqtt, make_outbox(tmp_path), client_id="c", will=WILL)
 
     with pytest.raises(BrokerError, match=r"want a broker within 0\.5 s; start it"):
         sender.start()
@@ -174,10 +315,66 @@ def test_a_required_broker_that_is_absent_stops_the_start() -> None:
 
 def test_a_required_broker_that_refuses_is_told_from_an_absent_one(tmp_path: Path) -> None:
     with PrivateBroker(extra_config="allow_anonymous false") as broker:
-        sender = publisher(broker, require_broker=True, connect_timeout_s=2)
+        mqtt = MqttSettings(
+            host=broker.host, port=broker.port, require_broker=True, connect_timeout_s=2
+        )
+        sender = Publisher(mqtt, make_outbox(tmp_path), client_id="c", will=WILL)
 
-        with pytest.raises(BrokerError, match="refused: Not authorized"):
+        with pytest.raises(BrokerError, match="refused: Not authorized; correct the credentials"):
             sender.start()
+
+    assert sender.refusals >= 1
+
+
+def test_a_box_whose_name_is_taken_says_so(tmp_path: Path) -> None:
+    with (
+        CannedBroker(disconnect=0x8E) as broker,
+        publishing(broker, tmp_path) as (publisher, _),
+    ):
+        wait_until(lambda: publisher.takeovers)
+
+        assert publisher.last_error == (
+            "Session taken over: another box has this site and box name; give it its own"
+        )
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        (0x86, "refused: Bad user name or password; correct mqtt.username and its password"),
+        (0x87, "refused: Not authorized; correct the credentials or the broker's access list"),
+        (0x8A, "refused: Banned; the broker bans this box; ask who runs it"),
+        (0x97, "refused: Quota exceeded; it is tried again"),
+    ],
+)
+def test_a_broker_that_says_no_is_told_from_one_that_is_absent(
+    code: int, message: str, tmp_path: Path
+) -> None:
+    with (
+        CannedBroker(connack=code) as broker,
+        publishing(broker, tmp_path) as (publisher, outbox),
+    ):
+        outbox.offer(post(1))
+        wait_until(lambda: publisher.refusals)
+
+        assert publisher.last_error == message
+        assert not publisher.connected
+        assert outbox.waiting == 1
+
+
+def test_a_broker_whose_quota_is_used_up_gets_the_message_later_and_in_order(
+    tmp_path: Path,
+) -> None:
+    with (
+        CannedBroker(puback=(0x97,)) as broker,
+        publishing(broker, tmp_path) as (publisher, outbox),
+    ):
+        outbox.offer(post(1))
+        assert outbox.drain(TIMEOUT_S) == 0
+
+        assert (outbox.counters.refused, outbox.counters.delivered) == (1, 1)
+        assert (publisher.connects, broker.published) == (1, 2)
+        assert outbox.troubles() == []
 
 
 def test_a_port_in_use_is_said_by_the_private_broker(broker: PrivateBroker) -> None:
@@ -211,16 +408,12 @@ def test_the_password_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch
     assert read_password(settings) == "hunter2"
 
 
-def test_a_message_that_cannot_be_sent_does_not_end_the_publishing(broker: PrivateBroker) -> None:
-    sender = publisher(broker)
-    sender.start()
-    # MQTT allows no wildcard in the topic of a message; paho refuses it when it is sent.
-    sender.offer(message(1, topic="box/#"))
-    sender.offer(message(2))
+def test_a_message_that_cannot_be_sent_does_not_end_the_publishing(
+    broker: PrivateBroker, tmp_path: Path
+) -> None:
+    with publishing(broker, tmp_path) as (_, outbox):
+        # MQTT allows no wildcard in the topic of a message; paho refuses it when it is sent.
+        outbox.offer(post(1, topic="box/#"), post(2))
 
-    undelivered = sender.drain(10.0)
-    sender.stop()
-
-    assert undelivered == 0
-    assert sender.counters.delivered == 1
-    assert sender.counters.refused == 1
+        assert outbox.drain(TIMEOUT_S) == 0
+        assert (outbox.counters.delivered, outbox.counters.refused) == (1, 1)

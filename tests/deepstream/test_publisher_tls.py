@@ -1,10 +1,13 @@
 """TLS against a real mosquitto, with certificates made for the test."""
 
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 import trustme
 
+from deepstream.lanes import Lane, Post
+from deepstream.outbox import Outbox
 from deepstream.publisher import Publisher
 from demo.broker import PrivateBroker
 from ropewatch.client import Subscriber
@@ -47,7 +50,7 @@ def papers(tmp_path_factory: pytest.TempPathFactory) -> Papers:
     return Papers(folder)
 
 
-def send_one(broker: PrivateBroker, **tls: Path) -> Publisher:
+def send_one(broker: PrivateBroker, **tls: Path) -> Outbox:
     settings = MqttSettings.model_validate(
         {
             "host": broker.host,
@@ -57,12 +60,16 @@ def send_one(broker: PrivateBroker, **tls: Path) -> Publisher:
             "connect_timeout_s": 2,
         }
     )
-    sender = Publisher(settings, client_id="box-1", will=WILL)
-    sender.start()
-    sender.offer(Message("box/state", b"hello", 1, True, None, "application/json"))
-    assert sender.drain(5.0) == 0
-    sender.stop()
-    return sender
+    with TemporaryDirectory() as folder:
+        outbox = Outbox(Path(folder), settings.outbox)
+        sender = Publisher(settings, outbox, client_id="box-1", will=WILL)
+        sender.start()
+        message = Message("box/state", b"hello", 1, True, None, "application/json")
+        outbox.offer(Post(message, Lane.STATE))
+        assert outbox.drain(5.0) == 0
+        sender.stop()
+        outbox.close()
+    return outbox
 
 
 def test_messages_travel_over_tls(papers: Papers) -> None:
@@ -77,9 +84,9 @@ def test_messages_travel_over_tls(papers: Papers) -> None:
 
 def test_a_broker_that_wants_a_certificate_gets_ours(papers: Papers) -> None:
     with PrivateBroker(extra_config=f"{papers.config}\nrequire_certificate true") as broker:
-        sender = send_one(broker, ca_file=papers.ca, cert_file=papers.cert, key_file=papers.key)
+        outbox = send_one(broker, ca_file=papers.ca, cert_file=papers.cert, key_file=papers.key)
 
-    assert sender.counters.delivered == 1
+    assert outbox.counters.delivered == 1
 
 
 def test_a_certificate_of_somebody_else_is_refused(papers: Papers, tmp_path: Path) -> None:

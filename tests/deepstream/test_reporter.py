@@ -4,6 +4,7 @@ from typing import Any
 import pytest
 
 from deepstream.dispatcher import Decided
+from deepstream.lanes import Lane, Post
 from deepstream.reporter import Reporter
 from ropewatch.incidents import EndReason
 from ropewatch.monitor import SourceMonitor
@@ -14,12 +15,19 @@ from tests.sites import site
 
 class Outlet:
     def __init__(self) -> None:
-        self.messages: list[Message] = []
-        self.droppable: list[bool] = []
+        self.posts: list[Post] = []
+        self.left: dict[str, bytes] = {}
 
-    def offer(self, message: Message, *, droppable: bool = False) -> None:
-        self.messages.append(message)
-        self.droppable.append(droppable)
+    @property
+    def messages(self) -> list[Message]:
+        return [post.message for post in self.posts]
+
+    def offer(self, *posts: Post) -> None:
+        self.posts.extend(posts)
+
+    def left_open(self) -> dict[str, bytes]:
+        left, self.left = self.left, {}
+        return left
 
     def of(self, suffix: str) -> list[dict[str, Any]]:
         return [json.loads(m.payload) for m in self.messages if m.topic.endswith(suffix)]
@@ -74,17 +82,45 @@ def test_reporter_numbers_its_incident_messages(bench: Bench) -> None:
     assert bench.reporter.incidents == 1
 
 
-def test_reporter_lets_only_updates_be_dropped(bench: Bench) -> None:
+def test_reporter_lets_only_updates_be_dropped_and_says_which_incident_ends(bench: Bench) -> None:
     for number in range(25):
         bench.see(number, 0.9)
     bench.close()
 
-    droppable = [
-        drop
-        for message, drop in zip(bench.outlet.messages, bench.outlet.droppable, strict=True)
-        if message.topic.endswith("/incident")
+    posts = [post for post in bench.outlet.posts if post.incident_id is not None]
+    assert [(post.lane, post.incident_id, post.is_end) for post in posts] == [
+        (Lane.ALERT, "id-0", False),
+        (Lane.UPDATE, "id-0", False),
+        (Lane.UPDATE, "id-0", False),
+        (Lane.ALERT, "id-0", True),
     ]
-    assert droppable == [False, True, True, False]
+    assert {post.lane for post in bench.outlet.posts if post not in posts} == {Lane.STATE}
+
+
+def test_reporter_ends_what_an_earlier_run_has_left_open(bench: Bench) -> None:
+    bench.see(0, 0.9)
+    bench.outlet.left = {"id-0": bench.outlet.posts[0].message.payload}
+    bench.outlet.posts.clear()
+
+    bench.reporter.hello(["cam"])
+    bench.see(1, 0.9)
+
+    end = bench.outlet.posts[0]
+    assert (end.lane, end.incident_id, end.is_end) == (Lane.ALERT, "id-0", True)
+    data = json.loads(end.message.payload)["data"]
+    assert (data["end_reason"], data["revision"], data["sequence"]) == ("restart_recovery", 2, 2)
+
+
+def test_reporter_counts_what_it_cannot_end(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    bench.outlet.left = {"id-7": b"{}"}
+
+    bench.reporter.hello(["cam"])
+
+    assert bench.reporter.unrecovered == 1
+    assert bench.outlet.of("/incident") == []
+    assert "incident stays without an end id=id-7" in caplog.text
 
 
 def test_reporter_retains_what_is_open_now(bench: Bench) -> None:
@@ -98,7 +134,7 @@ def test_reporter_retains_what_is_open_now(bench: Bench) -> None:
 
     last = bench.outlet.of("/camera/cam/state")[-1]
     assert last["open_incidents"] == []
-    assert last["counts"] == {"safe": 1, "unsafe": 0, "unknown": 0}
+    assert last["counts"] == {"safe": 1, "unsafe": 0, "unknown": 0, "unknown_lasting": 0}
 
 
 def test_reporter_does_not_repeat_a_state_that_has_not_changed(bench: Bench) -> None:
@@ -114,7 +150,7 @@ def test_the_retained_counts_are_those_of_the_incident_s_own_frame(bench: Bench)
 
     last = bench.outlet.of("/camera/cam/state")[-1]
     assert last["open_incidents"] == ["id-0"]
-    assert last["counts"] == {"safe": 0, "unsafe": 1, "unknown": 0}
+    assert last["counts"] == {"safe": 0, "unsafe": 1, "unknown": 0, "unknown_lasting": 0}
 
 
 def test_a_closed_camera_counts_nobody(bench: Bench) -> None:
@@ -124,7 +160,7 @@ def test_a_closed_camera_counts_nobody(bench: Bench) -> None:
 
     last = bench.outlet.of("/camera/cam/state")[-1]
     assert last["open_incidents"] == []
-    assert last["counts"] == {"safe": 0, "unsafe": 0, "unknown": 0}
+    assert last["counts"] == {"safe": 0, "unsafe": 0, "unknown": 0, "unknown_lasting": 0}
 
 
 def test_hello_clears_what_a_killed_run_has_left_open(bench: Bench) -> None:

@@ -31,6 +31,7 @@ def start(site: SiteSettings, folder: Path) -> "subprocess.Popen[str]":
     file = folder / "site.yaml"
     document = site.model_dump(mode="json", exclude_none=True)
     document["recording"] = str(folder / "recording.jsonl")
+    document["state_dir"] = str(folder / "state")
     file.write_text(yaml.safe_dump(document))
     command = [sys.executable, "-m", "ropewatch.cli", "run", "--site", str(file)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)

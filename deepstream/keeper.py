@@ -1,0 +1,207 @@
+"""Keeps the journal as long as the disk lets it, and tries again when the disk does not."""
+
+import logging
+import sqlite3
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from deepstream.journal import Batch, Journal, Left, is_corrupt, new_boot_id
+from deepstream.lanes import Entry
+
+log = logging.getLogger("ropewatch.outbox")
+
+DISK_RETRY_S: Final = 10.0
+BUSY_TIMEOUT_S: Final = 5.0
+
+
+class Keeper:
+    """Collects what the disk has to know, and writes it.
+
+    Args:
+        path: the database; its folder is made when it does not exist.
+        clock: monotonic seconds.
+        unix_ns: wall time.
+        on_left: takes what an earlier run has left, as soon as the disk can be read.
+        on_fresh: returns what a new database has to hold after the old one broke in use.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        clock: Callable[[], float],
+        unix_ns: Callable[[], int],
+        on_left: Callable[[Left], None],
+        on_fresh: Callable[[], Batch],
+    ) -> None:
+        self.trouble: str | None = None
+        self.databases_set_aside = 0
+        self.saved_s = clock()
+        self._path, self._clock, self._unix_ns = path, clock, unix_ns
+        self._on_left, self._on_fresh = on_left, on_fresh
+        self._journal: Journal | None = None
+        self._was_open = False
+        self._due_s = 0.0
+        self._unsaved = Batch()
+        self._mutex = threading.Lock()
+        # Held while the disk works, and never waited for with `_mutex` or a caller's lock held.
+        self.disk = threading.RLock()
+        self._boot_id: str | None = None
+        try:
+            self._open()
+        except (sqlite3.Error, OSError) as error:
+            self._failed(error)
+
+    @property
+    def boot_id(self) -> str:
+        """This run's id; sorts after those of all earlier runs that the disk knows."""
+        if self._boot_id is None:
+            self._boot_id = new_boot_id(self._unix_ns(), after=None)
+        return self._boot_id
+
+    @property
+    def unsaved(self) -> int:
+        """How many messages the disk does not know of, or not that they are gone."""
+        with self._mutex:
+            return len(self._unsaved.inserts) + len(self._unsaved.deletes)
+
+    def insert(self, entry: Entry) -> None:
+        """Keep a message from the next `save` on."""
+        with self._mutex:
+            self._unsaved.insert(entry)
+
+    def delete(self, entry: Entry) -> None:
+        """Forget a message from the next `save` on."""
+        with self._mutex:
+            self._unsaved.delete(entry.number)
+
+    def incident(self, incident_id: str, last: bytes | None) -> None:
+        """Keep the newest message about an open incident; None: it has ended."""
+        with self._mutex:
+            self._unsaved.incidents[incident_id] = last
+
+    def save(self, *, durable: bool) -> None:
+        """Write what is unsaved; keep it for the next time if that fails.
+
+        Args:
+            durable: return only when it would survive a power cut, unless the disk fails.
+        """
+        with self.disk:
+            failed_before = self.trouble is not None
+            if failed_before and self._clock() < self._due_s:
+                return
+            try:
+                if self._journal is None or failed_before:
+                    self._open()
+                self._write(durable=durable or failed_before)
+            except (sqlite3.Error, OSError) as error:
+                self._failed(error)
+            else:
+                if failed_before:
+                    log.info("outbox is on disk again file=%s", self._path)
+                self.trouble = None
+
+    def payload(self, number: int) -> bytes | None:
+        """Read a message back; None if it is not there, or cannot be read now."""
+        with self.disk:
+            if self._journal is None:
+                return None
+            try:
+                return self._journal.payload(number)
+            except sqlite3.Error as error:
+                self._failed(error)
+                return None
+
+    def close(self) -> None:
+        """Write what is unsaved, and let go of the file."""
+        with self.disk:
+            self.save(durable=True)
+            if self._journal is not None:
+                self._journal.close()
+                self._journal = None
+
+    def _open(self) -> None:
+        if self._journal is not None:
+            self._journal.close()
+            self._journal = None
+        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            # Only at the start is there time to wait for a run that is just ending.
+            self._journal = Journal(
+                self._path,
+                check=not self._was_open,
+                busy_timeout_s=BUSY_TIMEOUT_S if self.trouble is None else 0.0,
+            )
+        except sqlite3.DatabaseError as error:
+            if not is_corrupt(error):
+                raise
+            self._set_aside(error)
+            self._journal = Journal(self._path, check=False, busy_timeout_s=0.0)
+        if self._boot_id is None:
+            self._boot_id = new_boot_id(self._unix_ns(), after=self._journal.last_boot())
+        if not self._was_open:
+            left = self._journal.left(now_s=self._clock(), unix_ns=self._unix_ns())
+            self._was_open = True
+            self._on_left(left)
+        self._journal.keep_boot(self._boot_id)
+
+    def _write(self, *, durable: bool) -> None:
+        assert self._journal is not None
+        with self._mutex:
+            batch, self._unsaved = self._unsaved, Batch()
+        self.saved_s = self._clock()
+        try:
+            if batch:
+                self._journal.write(batch, durable=durable)
+        except BaseException:
+            with self._mutex:
+                self._unsaved = batch.then(self._unsaved)
+            raise
+
+    def _failed(self, error: Exception) -> None:
+        """Go on without the disk for some time; what it holds may still be readable."""
+        text = f"{self._path}: {error}"
+        if "locked" in text:
+            text += " by another run or program, want a state_dir for each box alone"
+        if text != self.trouble:
+            log.error("outbox is in memory only error=%s", text)
+        self.trouble, self._due_s = text, self._clock() + DISK_RETRY_S
+        if self._journal is not None and is_corrupt(error):
+            self._journal.close()
+            self._journal = None
+            self._due_s = 0.0
+            with suppress(OSError):
+                self._set_aside(error)
+                fresh = self._on_fresh()
+                with self._mutex:
+                    self._unsaved = fresh.then(self._unsaved)
+
+    def _set_aside(self, error: Exception) -> None:
+        """Rename a broken database and its log, for somebody to look at.
+
+        Raises:
+            OSError: it cannot be renamed.
+        """
+        stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(self._unix_ns() / 1e9))
+        goal = self._path.with_name(f"{self._path.name}.corrupt-{stamp}")
+        count = 1
+        while goal.exists():
+            count += 1
+            goal = goal.with_name(f"{self._path.name}.corrupt-{stamp}-{count}")
+        self._path.rename(goal)
+        for suffix in ("-wal", "-shm"):
+            with suppress(FileNotFoundError):
+                log_file = self._path.with_name(self._path.name + suffix)
+                log_file.rename(goal.with_name(goal.name + suffix))
+        self.databases_set_aside += 1
+        log.error(
+            "outbox is corrupt and set aside, what it held is not sent file=%s set_aside=%s "
+            "error=%s",
+            self._path,
+            goal,
+            error,
+        )
