@@ -30,6 +30,8 @@ c_gst.gst_buffer_new_allocate.restype = ctypes.c_void_p
 c_gst.gst_pad_push.argtypes = [ctypes.c_void_p, ctypes.c_void_p]
 c_gst.gst_mini_object_ref.argtypes = [ctypes.c_void_p]
 c_gst.gst_mini_object_ref.restype = ctypes.c_void_p
+c_gst.gst_mini_object_unref.argtypes = [ctypes.c_void_p]
+c_gst.gst_mini_object_unref.restype = None
 
 # Where GstBuffer keeps its times, bytes; part of GStreamer 1.x's stable ABI on 64-bit machines.
 _PTS_OFFSET, _DURATION_OFFSET = 72, 88
@@ -213,6 +215,16 @@ def set_times(address: int, *, pts_ns: int, duration_ns: int) -> None:
     """Write a buffer's PTS and duration; CLOCK_TIME_NONE where unknown."""
     ctypes.c_uint64.from_address(address + _PTS_OFFSET).value = pts_ns
     ctypes.c_uint64.from_address(address + _DURATION_OFFSET).value = duration_ns
+
+
+def keep(buffer: Gst.Buffer) -> int:
+    """Hold a buffer beyond its call, as a C address, until push() or unref() takes it."""
+    return int(c_gst.gst_mini_object_ref(hash(buffer)))
+
+
+def unref(address: int) -> None:
+    """Let go of a buffer that keep() or new_batch_buffer() gave."""
+    c_gst.gst_mini_object_unref(address)
 
 
 def push(pad: Gst.Pad, address: int) -> Gst.FlowReturn:

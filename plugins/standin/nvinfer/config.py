@@ -6,7 +6,7 @@ the last writer wins, and the file is read when config-file-path is set.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -284,6 +284,15 @@ def _classes(given: FileValues, values: Group, notes: list[str]) -> tuple[ClassC
         )
         groups = [{**group, **SUBSTITUTE} for group in groups]
     return tuple(map(class_config, groups))
+
+
+def with_substitute(config: InferConfig) -> InferConfig:
+    """Replace cluster-mode 0 in a configuration whose mode was changed later."""
+    if config.cluster_mode != GROUP_RECTANGLES:
+        return config
+    values = {name.replace("-", "_"): value for name, value in SUBSTITUTE.items()}
+    classes = tuple(replace(attrs, **values) for attrs in config.classes)  # type: ignore[arg-type]
+    return replace(config, classes=classes)
 
 
 def _renamed(group: Group) -> Group:

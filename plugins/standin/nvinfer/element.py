@@ -1,5 +1,6 @@
 """The GStreamer element "nvinfer": properties, start, batches and the muxer's events."""
 
+import functools
 import logging
 import re
 from pathlib import Path
@@ -16,27 +17,37 @@ from plugins.standin.element import (
     guarded,
     in_place_templates,
     integer,
+    keep,
     post_error,
+    post_warning,
+    push,
     string,
     uint,
+    unref,
 )
 from plugins.standin.gst import GObject, Gst
-from plugins.standin.metadata import NvDsBatchMeta
 from plugins.standin.nvinfer.config import load_config
-from plugins.standin.nvinfer.inference import Inference
+from plugins.standin.nvinfer.inference import Inference, Pending
+from plugins.standin.nvinfer.model_update import ModelUpdates, Status
+from plugins.standin.nvinfer.worker import Worker
 from ropewatch.errors import ModelError
 from ropewatch.nvinfer_keys import INT_MAX, MAX_BATCH_SIZE
 
 log = logging.getLogger("ropewatch.standin.nvinfer")
 
+# GST_BASE_TRANSFORM_FLOW_DROPPED: the base class lets go of the buffer and pushes nothing.
+_TAKEN = Gst.FlowReturn.CUSTOM_SUCCESS
+_BROKEN = (Gst.FlowReturn.ERROR, Gst.FlowReturn.NOT_LINKED, Gst.FlowReturn.NOT_NEGOTIATED)
+
 CAPS = "video/x-raw(memory:NVMM), format=(string){ NV12, RGBA }"
 
 
 class NvInfer(BatchTransform):
-    """nvinfer on ONNX Runtime: results are attached before the batch goes on, always in order.
+    """nvinfer on ONNX Runtime, in nvinfer's threads.
 
-    Differs on purpose: it works in the streaming thread that brings the batch, so queues around
-    it decide what overlaps, and the model cannot be changed while it runs.
+    The thread that brings a batch cuts and scales; another one infers, attaches and pushes, so
+    up to IN_FLIGHT inference batches are under way and probes on the two pads run in two threads.
+    A serialised event waits until everything before it has been pushed.
     """
 
     __gstmetadata__ = ("NvInfer stand-in", "NvInfer Plugin", "nvinfer on a CPU", "ropewatch")
@@ -73,8 +84,23 @@ class NvInfer(BatchTransform):
         self._set: dict[str, None] = {}
         self._before: frozenset[str] = frozenset()
         self._inference: Inference | None = None
+        self._updates: ModelUpdates | None = None
+        self._finisher: Worker | None = None
+        # Asynchronous classifiers' buffers do not wait for results.
+        self._pusher: Worker | None = None
+        self._flow = Gst.FlowReturn.OK
         self._to_drop = 0
         super().__init__()
+
+    def do_set_property(self, spec: Any, value: Any) -> None:
+        """Keep a property's value; of a running element, load another model."""
+        if self._inference is None or spec.name not in ("config-file-path", "model-engine-file"):
+            super().do_set_property(spec, value)
+            return
+        assert self._updates is not None
+        self._updates.request(
+            value or "", self._inference, engine=spec.name == "model-engine-file"
+        )
 
     def changed(self, name: str, value: Any) -> None:
         """Remember the order, by which nvinfer decides whether file or property wins."""
@@ -82,13 +108,7 @@ class NvInfer(BatchTransform):
             self._before = frozenset(self._set)
             self._show_file_values(value)
         self._set[name] = None
-        if self._inference is None:
-            return
-        if name in ("config-file-path", "model-engine-file"):
-            log.warning(
-                "the stand-in changes no model while it runs; stop it first value=%s", value
-            )
-        elif name == "interval":
+        if self._inference is not None and name == "interval":
             self._inference.interval = value
 
     def _show_file_values(self, path: str) -> None:
@@ -126,9 +146,23 @@ class NvInfer(BatchTransform):
             post_error(self, Gst.ResourceError, Gst.ResourceError.FAILED, message)
             return False
         self._inference = inference
+        self._updates = ModelUpdates(self._notify)
+        self._finisher = Worker(f"{self.get_name()}-output")
+        self._pusher = self._finisher
+        if inference.config.classifier_async_mode:
+            self._pusher = Worker(f"{self.get_name()}-push")
+        self._flow = Gst.FlowReturn.OK
         self._to_drop = inference.config.stabilize_buffer_count
-        self.emit("model-updated", 0, str(inference.config.path))
+        self._notify(Status.SUCCESS, str(inference.config.path), "")
         return True
+
+    def _notify(self, status: Status, path: str, reason: str) -> None:
+        """Tell the application about a model, as nvinfer does."""
+        if status is not Status.SUCCESS:
+            uid = self.settings["unique-id"]
+            text = f"[UID {uid}]: Load new model:{path} failed, reason: {reason}"
+            post_warning(self, Gst.LibraryError, Gst.LibraryError.SETTINGS, text)
+        self.emit("model-updated", int(status), path)
 
     def _load(self) -> Inference:
         path = self.settings["config-file-path"]
@@ -152,23 +186,69 @@ class NvInfer(BatchTransform):
         return given
 
     def do_stop(self) -> bool:
-        """Let go of the model."""
-        self._inference = None
+        """Finish what is under way and let go of the model."""
+        for worker in {self._finisher, self._pusher, self._updates}:
+            if worker is not None:
+                worker.stop()
+        self._finisher = self._pusher = self._updates = self._inference = None
         return True
-
-    def on_batch(self, batch: NvDsBatchMeta, buffer: Gst.Buffer) -> None:  # noqa: ARG002  the base's signature
-        """Infer and attach."""
-        assert self._inference is not None
-        self._inference.process(batch)
 
     @guarded(Gst.FlowReturn.ERROR)
     def do_transform_ip(self, buffer: Gst.Buffer) -> Gst.FlowReturn:
-        """Drop the first stabilize-buffer-count batches, work on the others."""
-        if self._to_drop > 0 and buffer_meta.get(buffer) is not None:
+        """Take the buffer from the base class, which is told that it was dropped."""
+        batch = buffer_meta.get(buffer)
+        if batch is None:
+            raise ValueError("NvDsBatchMeta not found for input buffer, want nvstreammux upstream")
+        assert self._finisher is not None
+        assert self._pusher is not None
+        inference = self._current()
+        if self._to_drop > 0:
             self._to_drop -= 1
-            # GST_BASE_TRANSFORM_FLOW_DROPPED
-            return Gst.FlowReturn.CUSTOM_SUCCESS
-        return super().do_transform_ip(buffer)
+            return _TAKEN
+        for pending in inference.prepare(batch):
+            self._finisher.put(functools.partial(self._finish, inference, pending))
+        self._pusher.put(functools.partial(self._push, keep(buffer)))
+        # Of an earlier push: what is wrong downstream is told one buffer later, as by nvinfer.
+        return _TAKEN if self._flow == Gst.FlowReturn.OK else self._flow
+
+    def _current(self) -> Inference:
+        """Return the model for the next batch: a new one, if it is ready."""
+        assert self._inference is not None
+        assert self._updates is not None
+        assert self._finisher is not None
+        ready = self._updates.take()
+        if ready is not None:
+            self._finisher.drain()
+            ready[0].take_over(self._inference)
+            self._inference, path = ready
+            config = self._inference.config
+            self.settings["config-file-path"] = str(config.path)
+            self.settings["model-engine-file"] = str(config.model_engine_file or "")
+            self._notify(Status.SUCCESS, path, "")
+        return self._inference
+
+    def _finish(self, inference: Inference, pending: Pending) -> None:
+        if self._flow == Gst.FlowReturn.ERROR:
+            return
+        try:
+            inference.finish(pending)
+        except Exception as error:
+            log.exception("inference failed element=%s", self.get_name())
+            self._fail(str(error))
+
+    def _push(self, address: int) -> None:
+        if self._flow == Gst.FlowReturn.ERROR:
+            unref(address)
+            return
+        flow = push(self.get_static_pad("src"), address)
+        if flow != self._flow and flow in _BROKEN:
+            self._fail(f"Internal data stream error. streaming stopped, reason {flow.value_nick}")
+        self._flow = flow
+
+    def _fail(self, text: str) -> None:
+        self._flow = Gst.FlowReturn.ERROR
+        message = f"{self.get_name()}: {text}"
+        post_error(self, Gst.StreamError, Gst.StreamError.FAILED, message)
 
     def on_source_event(self, kind: str, pad_index: int) -> None:
         """Keep the per-source memory in step with the sources."""
@@ -184,7 +264,13 @@ class NvInfer(BatchTransform):
 
     @guarded(False)
     def do_sink_event(self, event: Gst.Event) -> bool:
-        """Take interval updates; after EOS the next batch is inferred."""
+        """Let what came before the event go first; take interval updates; EOS restarts them."""
+        # The low bits of an event's type are its flags (GST_EVENT_MAKE_TYPE).
+        serialized = int(event.type) & int(Gst.EventTypeFlags.SERIALIZED)
+        if self._pusher is not None and serialized and event.type != Gst.EventType.TAG:
+            self._pusher.drain()
+        if event.type == Gst.EventType.FLUSH_STOP and self._flow == Gst.FlowReturn.FLUSHING:
+            self._flow = Gst.FlowReturn.OK
         if self._inference is not None:
             interval = events.parse_interval(event)
             if interval is not None:

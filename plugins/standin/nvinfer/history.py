@@ -75,6 +75,11 @@ class Histories:
         if pad_index in self._sources:
             self._sources[pad_index].objects.clear()
 
+    def forget_all_objects(self) -> None:
+        """Forget every source's objects (another model)."""
+        for source in self._sources.values():
+            source.objects.clear()
+
     def knows(self, pad_index: int) -> bool:
         """Say whether a source was announced; nvinfer passes over frames of others."""
         return pad_index in self._sources

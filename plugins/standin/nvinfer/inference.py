@@ -89,13 +89,19 @@ class Inference:
             self._detector = _detector(config, self.session)
         elif config.network_type == CLASSIFIER:
             self._classifier = _custom_classifier(config, self.session)
-        self._counter = 0
+        self.batches_seen = 0
         self._warned: set[str] = set()
         _check_names(config, self.session, self._labels, labels_needed=self._classifier is None)
 
+    def take_over(self, old: "Inference") -> None:
+        """Go on where another model stopped; what was known of objects is forgotten."""
+        self.histories = old.histories
+        self.histories.forget_all_objects()
+        self.interval, self.batches_seen = old.interval, old.batches_seen
+
     def restart_interval(self) -> None:
         """Infer on the next batch again, as after EOS."""
-        self._counter = 0
+        self.batches_seen = 0
 
     def process(self, batch: NvDsBatchMeta) -> None:
         """Work on one batch in this thread; raises what prepare and finish raise."""
@@ -114,8 +120,8 @@ class Inference:
             yield from self._prepare_objects(batch)
             self.histories.end_batch()
             return
-        skip = self._counter % (self.interval + 1) > 0
-        self._counter += 1
+        skip = self.batches_seen % (self.interval + 1) > 0
+        self.batches_seen += 1
         if not skip:
             yield from self._prepare_frames(batch)
 
