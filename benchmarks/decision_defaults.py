@@ -16,7 +16,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from ropewatch.decision import NS_PER_S, PersonDecision, Rule
-from ropewatch.settings import AlertWhen, DecisionSettings
+from ropewatch.judging import DecisionSettings
+from ropewatch.settings import AlertWhen
 from ropewatch.smoothing import MedianSmoother
 
 OPEN_AFTER_S = (0.0, 0.25, 0.5, 1.0, 2.0)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ropewatch.errors import RopewatchError
-from ropewatch.settings import DecisionSettings
+from ropewatch.judging import DecisionSettings
 
 FORMAT = "ropewatch-truth-1"
 MIN_VISIBLE = 0.3

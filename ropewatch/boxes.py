@@ -114,6 +114,40 @@ def crop_boxes(
     """
     smallest, largest = _side_limits(frame_wh_px, network_wh_px, limit_scale=limit_scale)
     frame = np.asarray(frame_wh_px, dtype=np.float64) // 2 * 2
+    cut_near, cut_far = _grown_and_cut(boxes_ltwh_px, expansion, frame)
+    near, far = np.ceil(cut_near / 2) * 2, np.floor(cut_far / 2) * 2
+    side = np.clip(far - near, smallest, largest)
+    # For a side that was legal already, this is `near` itself.
+    start = np.floor((near + far - side) / 4) * 2
+    return np.hstack([np.clip(start, 0, frame - side), side]).astype(np.float32)
+
+
+def shorter_sides(
+    boxes_ltwh_px: npt.ArrayLike, *, expansion: Expansion, frame_wh_px: tuple[int, int]
+) -> Boxes64:
+    """Shorter side of each person's crop before it is fitted to what the scaler can do.
+
+    `crop_boxes` never makes a crop smaller than the scaler's limit; what it adds to reach that
+    shows nothing of the person. So this, not the crop, tells how much there is to see.
+
+    Args:
+        boxes_ltwh_px: (N, 4), as for `crop_boxes`. N may be 0.
+        expansion: the three shares of `ExpansionSettings`.
+        frame_wh_px: muxer output.
+
+    Returns:
+        (N,) float64, pixels, 0 or more.
+    """
+    frame = np.asarray(frame_wh_px, dtype=np.float64)
+    near, far = _grown_and_cut(boxes_ltwh_px, expansion, frame)
+    sides: Boxes64 = (far - near).min(axis=1)
+    return sides
+
+
+def _grown_and_cut(
+    boxes_ltwh_px: npt.ArrayLike, expansion: Expansion, frame: Boxes64
+) -> tuple[Boxes64, Boxes64]:
+    """Left top and right bottom, (N, 2) each, of the grown boxes within the frame."""
     boxes = np.clip(
         np.nan_to_num(_checked(boxes_ltwh_px, "boxes_ltwh_px")),
         (-_FAR_PX, -_FAR_PX, 0, 0),
@@ -121,12 +155,7 @@ def crop_boxes(
     )
     x, top, bottom = expansion.x_each_side, expansion.y_top, expansion.y_bottom
     grown = expand_boxes(boxes, x_each_side=x, y_top=top, y_bottom=bottom)
-    near = np.ceil(np.clip(grown[:, :2], 0, frame) / 2) * 2
-    far = np.floor(np.clip(grown[:, :2] + grown[:, 2:], 0, frame) / 2) * 2
-    side = np.clip(far - near, smallest, largest)
-    # For a side that was legal already, this is `near` itself.
-    start = np.floor((near + far - side) / 4) * 2
-    return np.hstack([np.clip(start, 0, frame - side), side]).astype(np.float32)
+    return np.clip(grown[:, :2], 0, frame), np.clip(grown[:, :2] + grown[:, 2:], 0, frame)
 
 
 def _side_limits(

@@ -17,7 +17,8 @@ from enum import Enum
 
 from typing_extensions import Self
 
-from ropewatch.settings import AlertWhen, DecisionSettings
+from ropewatch.judging import DecisionSettings
+from ropewatch.settings import AlertWhen
 
 NS_PER_S = 1_000_000_000
 

@@ -62,7 +62,12 @@ def _nearest(keys: list[str], model: type[BaseModel]) -> str:
     near = difflib.get_close_matches(keys[-1], names, n=1)
     if near:
         return f"did you mean {near[0]}?"
-    elsewhere = [path for path in _all_keys(model) if path.rpartition(".")[2] == keys[-1]]
+    # A camera's overrides have the names of the site's sections, which are meant more often.
+    elsewhere = [
+        path
+        for path in _all_keys(model)
+        if path.rpartition(".")[2] == keys[-1] and ".overrides." not in path
+    ]
     if elsewhere:
         return f"it belongs at {' or '.join(elsewhere)}"
     return f"want one of {', '.join(names)}"

@@ -12,7 +12,7 @@ from ropewatch.client import Received, Subscriber
 from ropewatch.errors import SettingsError
 from ropewatch.incidents import EndReason, Phase
 from ropewatch.payloads import IncidentMessage
-from ropewatch.settings import NAME_PATTERN
+from ropewatch.section import NAME_PATTERN
 from ropewatch.wire import parse_incident
 
 END_WORDS: Final = {

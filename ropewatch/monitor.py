@@ -6,13 +6,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ropewatch.boxes import ltwh_to_xyxy
+from ropewatch.boxes import ltwh_to_xyxy, shorter_sides
 from ropewatch.decision import NS_PER_S, RopeState, Rule, to_ns
 from ropewatch.incidents import EndReason, IncidentEvent, Phase
 from ropewatch.observations import FrameObservation, PersonObservation
 from ropewatch.people import Incident, People, Person
 from ropewatch.settings import SiteSettings
 from ropewatch.smoothing import make_smoother
+from ropewatch.zones import Zones
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,8 @@ class Verdict:
         smoothed: newest smoothed score; None when it is too old to stand, or never was.
         incident_id: of the open incident, None without one.
         evidence_age_s: age of the newest evidence, None without any.
+        watched: False outside the camera's zones, where nobody is judged or counted.
+        unknown_for_s: how long a watched person has been unknown; 0 when known.
     """
 
     person: int
@@ -36,14 +39,24 @@ class Verdict:
     smoothed: float | None
     incident_id: str | None
     evidence_age_s: float | None
+    watched: bool = True
+    unknown_for_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class FrameResult:
-    """Verdicts aligned with the frame's persons, and what happened to incidents."""
+    """Verdicts aligned with the frame's persons, and what happened to incidents.
+
+    Attributes:
+        verdicts: in the order of the frame's persons.
+        events: of incidents, in order.
+        unknown_lasting: watched people of this frame who have been unknown for longer than
+            `unknown_after_s`.
+    """
 
     verdicts: tuple[Verdict, ...]
     events: tuple[IncidentEvent, ...]
+    unknown_lasting: int = 0
 
 
 class SourceMonitor:
@@ -65,17 +78,21 @@ class SourceMonitor:
             new_id: makes an incident id that was never used before, such as a ULID.
         """
         self._source_id = source_id
-        self._settings = settings
         self._new_id = new_id
-        self._smoother = make_smoother(settings.smoothing)
-        rule = Rule.of(settings.decision, settings.classifier.alert_when)
+        judging = settings.judging(source_id)
+        self._decision = judging.decision
+        self._classifier = settings.classifier
+        self._zones = Zones(judging.zones)
+        self._smoother = make_smoother(judging.smoothing)
+        rule = Rule.of(judging.decision, settings.classifier.alert_when)
         self._people = People(
             rule,
-            gone_after_ns=to_ns(settings.decision.gone_after_s),
+            gone_after_ns=to_ns(judging.decision.gone_after_s),
             # All that an opening can rest on: the scores of the time, and those smoothed into it.
-            trail_ns=to_ns(settings.decision.open_after_s + settings.smoothing.window_s),
+            trail_ns=to_ns(judging.decision.open_after_s + judging.smoothing.window_s),
         )
-        self._update_every_ns = to_ns(settings.decision.update_every_s)
+        self._update_every_ns = to_ns(judging.decision.update_every_s)
+        self._gone_after_ns = to_ns(judging.decision.gone_after_s)
         self._now_ns = 0
         self._pts_ns: int | None = None
         self._frame_wh_px = (settings.muxer.width_px, settings.muxer.height_px)
@@ -88,9 +105,9 @@ class SourceMonitor:
     def update(self, frame: FrameObservation) -> FrameResult:
         """Take one frame.
 
-        Evidence is a score of this very frame, finite, of a crop whose sides are at least
-        `min_crop_px`. Nothing else enters the smoother, and without it a verdict ages into
-        unknown.
+        Evidence is a score of this very frame, finite, of a person in the zones with
+        `min_crop_px` to see of them. Nothing else enters the smoother, and without it a verdict
+        ages into unknown.
 
         Raises:
             ValueError: the frame is of another source.
@@ -105,6 +122,7 @@ class SourceMonitor:
             if person.incident is not None:
                 reason = EndReason.PERSON_GONE
                 events.append(self._end(person, person.incident, reason, frame.ntp_ns))
+        events.extend(self._watch(frame, seen))
         judged = self._judge(frame, seen)
         for person in self._people:
             events.extend(self._tell(person, frame.ntp_ns))
@@ -112,7 +130,8 @@ class SourceMonitor:
             self._verdict(person, observation, judged=number in judged)
             for number, (person, observation) in enumerate(zip(seen, frame.persons, strict=True))
         )
-        return FrameResult(verdicts, tuple(events))
+        lasting = sum(one.unknown_for_s > self._decision.unknown_after_s for one in verdicts)
+        return FrameResult(verdicts, tuple(events), lasting)
 
     def close(self, reason: EndReason, pts_ns: int) -> tuple[IncidentEvent, ...]:
         """End all open incidents and forget everybody; a second call ends nothing.
@@ -137,12 +156,34 @@ class SourceMonitor:
                 self._now_ns += pts_ns - self._pts_ns
         self._pts_ns = pts_ns
 
+    def _watch(self, frame: FrameObservation, seen: list[Person]) -> list[IncidentEvent]:
+        """Say who is in the zones; who has been outside for `gone_after_s` has left them.
+
+        Entering counts at once and leaving late, so that somebody on the border stays watched.
+        """
+        events: list[IncidentEvent] = []
+        for person in seen:
+            if self._zones.cover(person.box_ltwh_px, frame.frame_wh_px):
+                if not person.watched:
+                    person.watched, person.known_ns = True, self._now_ns
+                person.watched_ns = self._now_ns
+            elif person.watched and self._now_ns - person.watched_ns >= self._gone_after_ns:
+                if person.incident is not None:
+                    reason = EndReason.LEFT_ZONE
+                    events.append(self._end(person, person.incident, reason, frame.ntp_ns))
+                self._people.forget_decision(person)
+        return events
+
     def _judge(self, frame: FrameObservation, seen: list[Person]) -> set[int]:
         """Smooth the fresh scores and weigh them; returns the rows that had one."""
+        large = self._large_enough(frame)
         rows = [
             (number, person, float(observation.score), observation)
             for number, (person, observation) in enumerate(zip(seen, frame.persons, strict=True))
-            if observation.score is not None and self._is_evidence(observation)
+            if observation.score is not None
+            and person.watched
+            and large[number]
+            and _is_finite(observation)
         ]
         boxes = np.array([o.box_ltwh_px for *_, o in rows], dtype=np.float64).reshape(-1, 4)
         smoothed = self._smoother.smooth(
@@ -170,13 +211,14 @@ class SourceMonitor:
         decision = person.decision
         return decision.smoothed if decision.is_fresh(self._now_ns) else None
 
-    def _is_evidence(self, observation: PersonObservation) -> bool:
-        # A broken engine gives NaN, and NaN compares as the safe side of any threshold.
-        numbers = (*observation.box_ltwh_px, observation.score)
-        if not all(number is not None and math.isfinite(number) for number in numbers):
-            return False
-        crop = observation.crop_ltwh_px
-        return crop is None or min(crop[2:]) >= self._settings.decision.min_crop_px
+    def _large_enough(self, frame: FrameObservation) -> list[bool]:
+        """Say of each person whether there is enough of them to see."""
+        boxes = np.array([o.box_ltwh_px for o in frame.persons], dtype=np.float64).reshape(-1, 4)
+        sides = shorter_sides(
+            boxes, expansion=self._classifier.expansion, frame_wh_px=frame.frame_wh_px
+        )
+        large: list[bool] = (sides >= self._decision.min_crop_px).tolist()
+        return large
 
     def _tell(self, person: Person, ntp_ns: int | None) -> list[IncidentEvent]:
         """Start, update or end the person's incident as its decision says."""
@@ -233,9 +275,9 @@ class SourceMonitor:
             frame_wh_px=self._frame_wh_px,
             score=decision.score,
             smoothed=decision.smoothed,
-            threshold=self._settings.decision.threshold,
-            alert_when=self._settings.classifier.alert_when,
-            score_label=self._settings.classifier.score_label,
+            threshold=self._decision.threshold,
+            alert_when=self._classifier.alert_when,
+            score_label=self._classifier.score_label,
             state=state,
             samples=decision.samples,
             evidence_age_s=age_ns / NS_PER_S,
@@ -248,12 +290,23 @@ class SourceMonitor:
     def _verdict(self, person: Person, observation: PersonObservation, *, judged: bool) -> Verdict:
         decision = person.decision
         age_ns = decision.evidence_age_ns(self._now_ns)
+        state = decision.state(self._now_ns)
+        if state is not RopeState.UNKNOWN or not person.watched:
+            person.known_ns = self._now_ns
         return Verdict(
             person=person.number,
             object_id=observation.object_id,
-            state=decision.state(self._now_ns),
+            state=state,
             score=observation.score if judged else None,
             smoothed=self._standing(person),
             incident_id=None if person.incident is None else person.incident.incident_id,
             evidence_age_s=None if age_ns is None else age_ns / NS_PER_S,
+            watched=person.watched,
+            unknown_for_s=(self._now_ns - person.known_ns) / NS_PER_S,
         )
+
+
+def _is_finite(observation: PersonObservation) -> bool:
+    # A broken engine gives NaN, and NaN compares as the safe side of any threshold.
+    numbers = (*observation.box_ltwh_px, observation.score)
+    return all(number is not None and math.isfinite(number) for number in numbers)

@@ -11,7 +11,8 @@ from typing_extensions import Self
 
 from ropewatch.decision import RopeState
 from ropewatch.incidents import EndReason, Phase
-from ropewatch.settings import AlertWhen, Name
+from ropewatch.section import Name
+from ropewatch.settings import AlertWhen
 
 SCHEMA_VERSION: Final = "1.1"
 

@@ -49,7 +49,13 @@ class Incident:
 
 @dataclass(slots=True)
 class Person:
-    """One person of one source; times are the monitor's, which never go backward."""
+    """One person of one source; times are the monitor's, which never go backward.
+
+    Attributes:
+        watched: stands in the camera's zones, or did so less than `gone_after_s` ago.
+        watched_ns: when they last stood there.
+        known_ns: when their state was last known, or they were first watched.
+    """
 
     number: int
     decision: PersonDecision
@@ -57,6 +63,9 @@ class Person:
     box_ltwh_px: BoxLtwh
     seen_ns: int
     object_id: int | None = None
+    watched: bool = False
+    watched_ns: int = 0
+    known_ns: int = 0
     incident: Incident | None = None
 
     def see(self, observation: PersonObservation, now_ns: int, pts_ns: int) -> None:
@@ -97,6 +106,11 @@ class People:
         for person in gone:
             del self._people[person.number]
         return gone
+
+    def forget_decision(self, person: Person) -> None:
+        """Begin anew with a person who is not watched any more."""
+        person.decision = PersonDecision(self._rule)
+        person.watched = False
 
     def find(
         self, observations: Sequence[PersonObservation], *, now_ns: int, pts_ns: int

@@ -4,22 +4,24 @@ Every section is frozen and refuses unknown keys. Relative paths are relative to
 and are made absolute when the file is loaded.
 """
 
+from collections import Counter
+from collections.abc import Iterable
 from enum import Enum
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    ValidationInfo,
-    field_validator,
-    model_validator,
-)
+from pydantic import Field, ValidationError, model_validator
 from typing_extensions import Self
 
-NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"
-Name = Annotated[str, Field(pattern=NAME_PATTERN)]
+from ropewatch.judging import (
+    DecisionSettings,
+    Judging,
+    OverrideSettings,
+    SmoothingSettings,
+    ZoneSettings,
+    overridden,
+)
+from ropewatch.section import Name, Section
 
 
 class AlertWhen(str, Enum):
@@ -27,23 +29,6 @@ class AlertWhen(str, Enum):
 
     AT_OR_ABOVE = "at_or_above"
     BELOW = "below"
-
-
-class Section(BaseModel):
-    """Base of every section: read-only, and a misspelt key is an error."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    @field_validator("*", mode="before")
-    @classmethod
-    def _number_is_no_boolean(cls, value: object, info: ValidationInfo) -> object:
-        # YAML reads a careless `yes` as true, and pydantic would take true for 1.
-        annotation = cls.model_fields[str(info.field_name)].annotation
-        kinds = getattr(annotation, "__args__", (annotation,))
-        if isinstance(value, bool) and (int in kinds or float in kinds):
-            shown = str(value).lower()
-            raise ValueError(f"{shown}, want a number; YAML reads yes, no, on and off as booleans")
-        return value
 
 
 class SourceSettings(Section):
@@ -68,6 +53,19 @@ class SourceSettings(Section):
         "tcp", description="tcp survives lossy site networks; auto tries UDP first."
     )
     loop: bool = Field(False, description="Play a file for ever (nvurisrcbin file-loop).")
+    overrides: OverrideSettings = Field(
+        OverrideSettings(), description="What differs from the site's sections for this camera."
+    )
+    zones: tuple[ZoneSettings, ...] = Field(
+        (), description="Where in the picture to judge people."
+    )
+
+    @model_validator(mode="after")
+    def _zone_names_are_unique(self) -> Self:
+        twice = twice_in(zone.name for zone in self.zones)
+        if twice:
+            raise ValueError(f"zones: name {twice[0]} is used twice; give each zone its own")
+        return self
 
     @model_validator(mode="after")
     def _only_a_file_can_loop(self) -> Self:
@@ -133,71 +131,11 @@ class ClassifierSettings(Section):
         "below: a score below it is unsafe."
     )
     expansion: ExpansionSettings = ExpansionSettings()
-
-
-class SmoothingSettings(Section):
-    """Temporal median of the scores."""
-
-    strategy: Literal["reference", "track"] = Field(
-        "reference",
-        description="reference: boxes are matched by IoU alone. "
-        "track: by track id where both frames have one, by IoU otherwise.",
-    )
-    window_s: float = Field(0.5, gt=0, le=60, description="Age of the oldest score used, seconds.")
-    iou_min: float = Field(0.7, ge=0, le=1, description="Least IoU of a match.")
-    newest: int = Field(7, ge=1, le=1000, description="How many of the newest scores count.")
-
-
-class DecisionSettings(Section):
-    """From smoothed scores to safe, unsafe, unknown. Times are seconds of stream time."""
-
-    threshold: float = Field(
-        ge=0,
-        le=1,
-        description="Operating point of the model, for score_label; it belongs to one "
-        "model and one mode, so it has no default.",
-    )
-    release_below: float | None = Field(
+    max_crops_per_frame: int | None = Field(
         None,
-        ge=0,
-        le=1,
-        description="With alert_when at_or_above: an unsafe person is safe "
-        "again below this score. Unset: the threshold.",
-    )
-    release_at_or_above: float | None = Field(
-        None,
-        ge=0,
-        le=1,
-        description="With alert_when below: an unsafe person is safe again at "
-        "or above this score. Unset: the threshold.",
-    )
-    open_after_s: float = Field(
-        0.5,
-        ge=0,
-        le=60,
-        description="An incident starts once the score has been on the alert side for this long.",
-    )
-    close_after_s: float = Field(
-        2.0,
-        ge=0,
-        le=600,
-        description="An incident ends once the score has been on the safe side for this long.",
-    )
-    gone_after_s: float = Field(
-        3.0, ge=0, le=600, description="A person not seen for this long has left."
-    )
-    max_evidence_age_s: float = Field(
-        1.0, gt=0, le=60, description="A verdict older than this is unknown."
-    )
-    min_crop_px: int = Field(
-        16, ge=16, le=4096, description="A crop with a shorter side is not judged: unknown."
-    )
-    update_every_s: float = Field(
-        30.0,
-        ge=0,
-        le=3600,
-        description="Seconds between updates of an open incident; 0: none "
-        "but those of a changed state.",
+        ge=1,
+        description="For a box that cannot judge everybody in every frame: at most so many people "
+        "of each camera's frame are judged, those who need it most first. Unset: all.",
     )
 
 
@@ -336,41 +274,54 @@ class SiteSettings(Section):
 
     @model_validator(mode="after")
     def _source_ids_are_unique(self) -> Self:
-        ids = [source.id for source in self.sources]
-        twice = sorted({name for name in ids if ids.count(name) > 1})
+        twice = twice_in(source.id for source in self.sources)
         if twice:
             raise ValueError(f"sources: id {twice[0]} is used twice; give each camera its own")
         return self
 
     @model_validator(mode="after")
-    def _evidence_outlives_a_frame(self) -> Self:
-        frame_s, age_s = 1 / self.muxer.fps, self.decision.max_evidence_age_s
+    def _every_camera_can_be_judged(self) -> Self:
+        self._check_decision(self.decision, "decision")
+        for index, source in enumerate(self.sources):
+            where = f"sources.{index}.overrides"
+            try:
+                decision, _ = overridden(self.decision, self.smoothing, source.overrides)
+            except ValidationError as error:
+                message = error.errors()[0]["msg"].removeprefix("Value error, ")
+                raise ValueError(f"{where}.smoothing: {message}") from None
+            self._check_decision(decision, f"{where}.decision")
+        return self
+
+    def judging(self, source_id: str) -> Judging:
+        """Return what holds for one camera: its own settings, else the site's.
+
+        Raises:
+            KeyError: there is no such camera.
+        """
+        source = {source.id: source for source in self.sources}[source_id]
+        decision, smoothing = overridden(self.decision, self.smoothing, source.overrides)
+        return Judging(decision, smoothing, source.zones)
+
+    def _check_decision(self, decision: DecisionSettings, where: str) -> None:
+        frame_s, age_s = 1 / self.muxer.fps, decision.max_evidence_age_s
         if frame_s > age_s:
             raise ValueError(
-                f"decision.max_evidence_age_s: {age_s:g}, want at least {frame_s:g}, which is "
+                f"{where}.max_evidence_age_s: {age_s:g}, want at least {frame_s:g}, which is "
                 f"1 / muxer.fps: every verdict would be unknown before the next frame; "
                 f"raise it, or correct muxer.fps"
             )
-        return self
-
-    @model_validator(mode="after")
-    def _threshold_can_alert(self) -> Self:
-        if self.classifier.alert_when is AlertWhen.BELOW and self.decision.threshold == 0:
+        above = self.classifier.alert_when is AlertWhen.AT_OR_ABOVE
+        if not above and decision.threshold == 0:
             raise ValueError(
-                "decision.threshold: 0, want above 0 with alert_when below: no score is below 0, "
+                f"{where}.threshold: 0, want above 0 with alert_when below: no score is below 0, "
                 "so nothing would ever alert; take the model's operating point"
             )
-        return self
-
-    @model_validator(mode="after")
-    def _release_fits_polarity(self) -> Self:
-        decision, alert_when = self.decision, self.classifier.alert_when
-        above = alert_when is AlertWhen.AT_OR_ABOVE
         wrong = "release_at_or_above" if above else "release_below"
         right = "release_below" if above else "release_at_or_above"
         if getattr(decision, wrong) is not None:
+            polarity = self.classifier.alert_when.value
             raise ValueError(
-                f"decision.{wrong}: set with alert_when {alert_when.value}; use {right} instead"
+                f"{where}.{wrong}: set with alert_when {polarity}; use {right} instead"
             )
         release = getattr(decision, right)
         if release is not None and (
@@ -378,7 +329,11 @@ class SiteSettings(Section):
         ):
             side = "at or below" if above else "at or above"
             raise ValueError(
-                f"decision.{right}: {release:g}, want {side} threshold {decision.threshold:g}: "
+                f"{where}.{right}: {release:g}, want {side} threshold {decision.threshold:g}: "
                 f"a score between them would open and close an incident at once"
             )
-        return self
+
+
+def twice_in(names: Iterable[str]) -> list[str]:
+    """Return the names that occur more than once, in order."""
+    return sorted(name for name, count in Counter(names).items() if count > 1)

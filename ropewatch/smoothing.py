@@ -1,7 +1,9 @@
 """Temporal median of the scores of one source; windows are seconds of stream time.
 
 `MedianSmoother` is the default and reproduces the reference behaviour to the last bit.
-`TrackSmoother` lets the track id decide where it can; it is opt-in until measured to be better.
+`TrackSmoother` lets the track id decide where it can, `WindowSmoother` also weighs each score by
+the time it stands for, so that the frame rate does not matter. Both are opt-in until measured to
+be better on a site's footage.
 """
 
 from collections.abc import Sequence
@@ -12,9 +14,11 @@ import numpy as np
 import numpy.typing as npt
 
 from ropewatch.boxes import Boxes64, iou_matrix
-from ropewatch.settings import SmoothingSettings
+from ropewatch.judging import SmoothingSettings
 
 Floats = npt.NDArray[np.float64]
+
+TIE_S = 1e-6
 
 
 class Smoother(Protocol):
@@ -146,10 +150,74 @@ class TrackSmoother(MedianSmoother):
         return np.where(both_tracked, by_id, super()._likeness(current, past))
 
 
+class WindowSmoother(TrackSmoother):
+    """Median over time: all scores of the window, each weighted by the time it stands for.
+
+    A score stands for the time since the score before it, as far as that lies in the window
+    (t - window_s, t]; the first score of all for as long as the next one does. Twice the frame
+    rate gives twice the scores of half the weight, hence the same median.
+    """
+
+    def _medians(self, current: _Frame) -> Floats:
+        past = [frame for frame in self._buffer if frame.ts_s <= current.ts_s]
+        frames = [*sorted(past, key=lambda frame: frame.ts_s), current]
+        values = np.full((len(current.probabilities), len(frames)), np.nan)
+        for column, frame in enumerate(frames[:-1]):
+            rows, found = self._matches(current, frame)
+            values[rows, column] = found
+        values[:, -1] = current.probabilities
+        times_s = np.array([frame.ts_s for frame in frames])
+        weights = _times_stood(~np.isnan(values), times_s, current.ts_s - self._window_s)
+        return _weighted_medians(values, weights, otherwise=current.probabilities)
+
+
+def _times_stood(has: npt.NDArray[np.bool_], times_s: Floats, since_s: float) -> Floats:
+    """(N, F) seconds for which each score stands; 0 where there is none.
+
+    Args:
+        has: (N, F), where there is a score; the last column is all True.
+        times_s: (F,), ascending.
+        since_s: start of the window.
+    """
+    own = np.where(has, times_s, -np.inf)
+    before = np.full_like(own, -np.inf)
+    before[:, 1:] = np.maximum.accumulate(own, axis=1)[:, :-1]
+    later = np.where(has, times_s, np.inf)
+    after = np.full_like(later, np.inf)
+    after[:, :-1] = np.minimum.accumulate(later[:, ::-1], axis=1)[:, -2::-1]
+    with np.errstate(invalid="ignore"):
+        # inf - inf where there is no score, and is not used.
+        first = np.where(np.isinf(after), 1.0, after - times_s)
+        stood = np.where(np.isinf(before), first, times_s - np.maximum(before, since_s))
+    return np.where(has & (times_s > since_s), stood, 0.0)
+
+
+def _weighted_medians(values: Floats, weights: Floats, *, otherwise: Floats) -> Floats:
+    """Weighted median of each row; the mean of the middle two where they weigh the same.
+
+    Args:
+        values: (N, F), anything where the weight is 0.
+        weights: (N, F), seconds.
+        otherwise: (N,), for rows without weight.
+    """
+    order = np.argsort(np.where(weights > 0, values, np.inf), axis=1, kind="stable")
+    ordered = np.take_along_axis(values, order, axis=1)
+    heap = np.cumsum(np.take_along_axis(weights, order, axis=1), axis=1)
+    half = heap[:, -1:] / 2
+    rows = np.arange(len(values))
+    lower = ordered[rows, (heap >= half - TIE_S).argmax(axis=1)]
+    upper = ordered[rows, (heap > half + TIE_S).argmax(axis=1)]
+    return np.where(half[:, 0] > TIE_S, (lower + upper) / 2, otherwise)
+
+
 def make_smoother(settings: SmoothingSettings) -> Smoother:
     """Make the smoother that a site asks for; each source needs its own."""
-    strategy = {"reference": MedianSmoother, "track": TrackSmoother}[settings.strategy]
-    return strategy(settings.window_s, settings.iou_min, settings.newest)
+    strategies = {
+        "reference": MedianSmoother,
+        "track": TrackSmoother,
+        "window": WindowSmoother,
+    }
+    return strategies[settings.strategy](settings.window_s, settings.iou_min, settings.newest)
 
 
 def _median_rows(values: Floats, taken: npt.NDArray[np.int64], *, otherwise: Floats) -> Floats:

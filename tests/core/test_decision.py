@@ -3,7 +3,8 @@
 import pytest
 
 from ropewatch.decision import PersonDecision, RopeState, Rule
-from ropewatch.settings import AlertWhen, DecisionSettings
+from ropewatch.judging import DecisionSettings
+from ropewatch.settings import AlertWhen
 from tests.core.builders import S
 
 

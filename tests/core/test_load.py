@@ -66,7 +66,11 @@ def test_example_shows_every_setting() -> None:
     # The other one of each pair is shown in a comment.
     exclusive = {"decision.release_at_or_above", "mqtt.password_file"}
 
-    assert _keys(yaml.safe_load(text)) == _names(SiteSettings) - exclusive
+    shown = {name for name in _keys(yaml.safe_load(text)) if ".overrides." not in name}
+    # Overrides have the keys of the sections that they override.
+    names = {name for name in _names(SiteSettings) if ".overrides." not in name}
+
+    assert shown == names - exclusive
     assert all(f"# {name.rpartition('.')[2]}:" in text for name in exclusive)
 
 
@@ -244,6 +248,41 @@ def test_override_that_does_not_fit_is_named(tmp_path: Path, override: str, mess
             "decision.release_below",
             0.9,
             r"site.yaml: decision.release_below: 0.9, want at or below",
+        ),
+        (
+            "sources.0.overrides.decision.release_below",
+            0.9,
+            r"site.yaml: sources.0.overrides.decision.release_below: 0.9, want at or below",
+        ),
+        (
+            "sources.0.overrides.decision.open_after_s",
+            -1,
+            r"sources.0.overrides.decision.open_after_s: -1, want greater than or equal to 0",
+        ),
+        (
+            "sources.0.overrides.decision.open_afters",
+            1,
+            r"sources.0.overrides.decision.open_afters: unknown key, did you mean open_after_s\?",
+        ),
+        (
+            "sources.0.overrides.smoothing",
+            {"strategy": "window", "newest": 3},
+            r"sources.0.overrides.smoothing: newest: 3 with strategy window, which takes all",
+        ),
+        (
+            "sources.0.zones",
+            [{"name": "a", "kind": "include", "polygon": [[0, 0], [0.5, 0.5], [1, 1]]}],
+            r"sources.0.zones.0: polygon: corners of zone a enclose nothing, want an area",
+        ),
+        (
+            "sources.0.zones",
+            [{"name": "a", "kind": "include", "polygon": [[0, 0], [1280, 0], [1, 1]]}],
+            r"sources.0.zones.0.polygon.1.0: 1280, want less than or equal to 1",
+        ),
+        (
+            "sources.0.zones",
+            2 * [{"name": "a", "kind": "include", "polygon": [[0, 0], [1, 0], [1, 1]]}],
+            r"sources.0: zones: name a is used twice; give each zone its own",
         ),
     ],
 )

@@ -1,6 +1,7 @@
 """A source from observations to incidents; the person stands at HERE unless said otherwise."""
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -258,14 +259,15 @@ def test_changed_track_id_keeps_the_history_of_the_track_smoother() -> None:
     [
         pytest.param(seen(math.nan), id="nan-score"),
         pytest.param(seen(0.1, box=(math.nan, 0, 10, 10)), id="nan-box"),
-        pytest.param(seen(0.1, crop=(0, 0, 64, 30)), id="low-crop"),
-        pytest.param(seen(0.1, crop=(0, 0, 31.9, 64)), id="narrow-crop"),
+        pytest.param(seen(0.1, box=(100, 100, 50, 11)), id="low-crop"),
+        pytest.param(seen(0.1, box=(100, 100, 10.6, 120)), id="narrow-crop"),
+        pytest.param(seen(0.1, box=(-29, 100, 30, 120)), id="crop-cut-at-the-border"),
         pytest.param(seen(None), id="cached-verdict"),
     ],
 )
 def test_what_is_no_evidence_never_counts_as_rope_seen(observation: PersonObservation) -> None:
     monitor = _monitor(open_after_s=0, close_after_s=0, min_crop_px=32)
-    _run(monitor, frame(0, [seen(0.9, crop=(0, 0, 32, 32))]))
+    _run(monitor, frame(0, [seen(0.9, box=(100, 100, 10.7, 12))]))
 
     events = _run(monitor, *(frame(0.1 * n, [observation]) for n in range(1, 40)))
     verdict = monitor.update(frame(4, [observation])).verdicts[0]
@@ -327,7 +329,7 @@ def test_durations_go_on_over_a_loop_of_the_file() -> None:
 
 
 def test_frame_of_another_source_is_refused() -> None:
-    monitor = SourceMonitor("cam2", site(), new_ids())
+    monitor = SourceMonitor("cam1", site(), new_ids())
 
-    with pytest.raises(ValueError, match="source_id: cam1, want cam2"):
-        monitor.update(frame(0))
+    with pytest.raises(ValueError, match="source_id: cam2, want cam1"):
+        monitor.update(replace(frame(0), source_id="cam2"))

@@ -1,9 +1,59 @@
+from typing import Any
+
 import pytest
 from pydantic import ValidationError
 
-from ropewatch.settings import SourceSettings
+from ropewatch.settings import SiteSettings, SourceSettings
+from tests.core.builders import site_data
 
 
 def test_a_live_stream_cannot_loop() -> None:
     with pytest.raises(ValidationError, match="loop: true for a live stream, want a file"):
         SourceSettings(id="cam", uri="rtsp://cam/1", loop=True)
+
+
+def _site(sources: list[dict[str, Any]], **sections: Any) -> SiteSettings:
+    return SiteSettings.model_validate({**site_data(), "sources": sources, **sections})
+
+
+def test_camera_takes_from_the_site_what_it_does_not_set_itself() -> None:
+    overrides = {"decision": {"open_after_s": 2, "threshold": 0.4}, "smoothing": {"newest": 3}}
+    cameras: list[dict[str, Any]] = [
+        {"id": "a", "uri": "/a.mp4", "overrides": overrides},
+        {"id": "b", "uri": "/b.mp4"},
+    ]
+    settings = _site(
+        cameras, decision={"threshold": 0.5, "close_after_s": 9}, smoothing={"iou_min": 0.6}
+    )
+
+    own, plain = settings.judging("a"), settings.judging("b")
+
+    assert (own.decision.open_after_s, own.decision.threshold) == (2, 0.4)
+    assert (own.decision.close_after_s, own.smoothing.iou_min) == (9, 0.6)
+    assert own.smoothing.newest == 3
+    assert (plain.decision, plain.smoothing) == (settings.decision, settings.smoothing)
+
+
+def test_camera_may_clear_what_the_site_sets() -> None:
+    camera = {"id": "a", "uri": "/a.mp4", "overrides": {"decision": {"release_below": None}}}
+    settings = _site([camera], decision={"threshold": 0.5, "release_below": 0.3})
+
+    assert settings.judging("a").decision.release_below is None
+
+
+def test_camera_that_cannot_take_a_window_of_the_sites_newest_is_named() -> None:
+    camera = {"id": "a", "uri": "/a.mp4", "overrides": {"smoothing": {"strategy": "window"}}}
+
+    with pytest.raises(
+        ValidationError, match=r"sources.0.overrides.smoothing: newest: 5 with strategy window"
+    ):
+        _site([camera], smoothing={"newest": 5})
+
+
+def test_schema_of_overrides_claims_no_default_of_its_own() -> None:
+    definitions = SiteSettings.model_json_schema()["$defs"]
+
+    for name in ("DecisionOverrides", "SmoothingOverrides"):
+        assert not any("default" in of_key for of_key in definitions[name]["properties"].values())
+    assert definitions["DecisionSettings"]["properties"]["open_after_s"]["default"] == 0.5
+    assert definitions["DecisionSettings"]["required"] == ["threshold"]

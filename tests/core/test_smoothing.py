@@ -5,7 +5,7 @@ import random
 import numpy as np
 import pytest
 
-from ropewatch.settings import SmoothingSettings
+from ropewatch.judging import SmoothingSettings
 from ropewatch.smoothing import MedianSmoother, TrackSmoother, make_smoother
 from tests.core.reference_smoother import Box, ReferenceSmoother
 

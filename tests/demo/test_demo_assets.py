@@ -9,7 +9,7 @@ import pytest
 from demo import seeds
 from demo.clips import CLIPS, Clip
 from demo.truth import MIN_VISIBLE, expected_incidents, read_truth
-from ropewatch.settings import DecisionSettings
+from ropewatch.judging import DecisionSettings
 
 DEMO = Path(__file__).parents[2] / "demo"
 LABELS = DEMO.parent / "configs" / "labels"

@@ -14,7 +14,7 @@ from demo.truth import (
     write_truth,
 )
 from ropewatch.errors import RopewatchError
-from ropewatch.settings import DecisionSettings
+from ropewatch.judging import DecisionSettings
 
 DECISION = DecisionSettings(
     threshold=0.5, open_after_s=0.5, close_after_s=1.0, gone_after_s=2.0, max_evidence_age_s=1.0

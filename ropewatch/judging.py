@@ -1,0 +1,196 @@
+"""Settings of the judgement: smoothing, decision and zones; for the site, and for one camera.
+
+`SiteSettings.judging` puts together what holds for a camera.
+"""
+
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from pydantic import ConfigDict, Field, model_validator
+from typing_extensions import Self
+
+from ropewatch.section import Name, Section
+
+NEWEST = 7
+LEAST_AREA = 1e-6
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+def _without_defaults(schema: dict[str, Any]) -> None:
+    """Drop the defaults from an override's schema: what it leaves out is the site's value."""
+    for of_key in schema["properties"].values():
+        of_key.pop("default", None)
+
+
+class SmoothingSettings(Section):
+    """Temporal median of the scores."""
+
+    strategy: Literal["reference", "track", "window"] = Field(
+        "reference",
+        description="reference: boxes are matched by IoU alone. "
+        "track: by track id where both frames have one, by IoU otherwise. "
+        "window: like track, and all scores of the window count, each for the time it stands "
+        "for, so that the frame rate does not matter.",
+    )
+    window_s: float = Field(0.5, gt=0, le=60, description="Age of the oldest score used, seconds.")
+    iou_min: float = Field(0.7, ge=0, le=1, description="Least IoU of a match.")
+    newest: int = Field(
+        NEWEST,
+        ge=1,
+        le=1000,
+        description="How many of the newest scores count, with reference and track.",
+    )
+
+    @model_validator(mode="after")
+    def _window_takes_all(self) -> Self:
+        if self.strategy == "window" and self.newest != NEWEST:
+            raise ValueError(
+                f"newest: {self.newest} with strategy window, which takes all scores of the "
+                "window; take newest out"
+            )
+        return self
+
+
+class DecisionOverrides(Section):
+    """From smoothed scores to safe, unsafe, unknown, for one camera; left out: the site's."""
+
+    model_config = ConfigDict(json_schema_extra=_without_defaults)
+
+    threshold: float | None = Field(None, ge=0, le=1, description="Unset: the site's.")
+    release_below: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="With alert_when at_or_above: an unsafe person is safe "
+        "again below this score. Unset: the threshold.",
+    )
+    release_at_or_above: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="With alert_when below: an unsafe person is safe again at "
+        "or above this score. Unset: the threshold.",
+    )
+    open_after_s: float = Field(
+        0.5,
+        ge=0,
+        le=60,
+        description="An incident starts once the score has been on the alert side for this long.",
+    )
+    close_after_s: float = Field(
+        2.0,
+        ge=0,
+        le=600,
+        description="An incident ends once the score has been on the safe side for this long.",
+    )
+    gone_after_s: float = Field(
+        3.0,
+        ge=0,
+        le=600,
+        description="A person not seen, or seen outside the zones, for this long has left.",
+    )
+    max_evidence_age_s: float = Field(
+        1.0, gt=0, le=60, description="A verdict older than this is unknown."
+    )
+    unknown_after_s: float = Field(
+        10.0,
+        gt=0,
+        le=3600,
+        description="A person in view who is unknown for longer than this makes the box degraded.",
+    )
+    min_crop_px: int = Field(
+        16,
+        ge=1,
+        le=4096,
+        description="A person whose expanded box, cut at the frame's border, has a shorter side "
+        "is not judged: unknown.",
+    )
+    update_every_s: float = Field(
+        30.0,
+        ge=0,
+        le=3600,
+        description="Seconds between updates of an open incident; 0: none "
+        "but those of a changed state.",
+    )
+
+
+class DecisionSettings(DecisionOverrides):
+    """From smoothed scores to safe, unsafe, unknown. Times are seconds of stream time."""
+
+    model_config = ConfigDict(json_schema_extra=None)
+
+    threshold: float = Field(
+        ge=0,
+        le=1,
+        description="Operating point of the model, for score_label; it belongs to one "
+        "model and one mode, so it has no default.",
+    )
+
+
+class SmoothingOverrides(SmoothingSettings):
+    """Temporal median of the scores of one camera; left out: the site's."""
+
+    model_config = ConfigDict(json_schema_extra=_without_defaults)
+
+
+class OverrideSettings(Section):
+    """What one camera sets for itself."""
+
+    decision: DecisionOverrides = DecisionOverrides()
+    smoothing: SmoothingOverrides = SmoothingOverrides()
+
+
+class ZoneSettings(Section):
+    """A part of the picture in which people are judged, or are not."""
+
+    name: Name = Field(description="Name of the zone, unique in its camera.")
+    kind: Literal["include", "exclude"] = Field(
+        description="include: people elsewhere are not judged. exclude: people here are not; "
+        "it wins where both cover somebody."
+    )
+    polygon: tuple[tuple[Share, Share], ...] = Field(
+        min_length=3,
+        max_length=100,
+        description="Corners in order, each [x, y] as shares of the frame from its left top. "
+        "A person is where the middle of the lower edge of their box is.",
+    )
+
+    @model_validator(mode="after")
+    def _has_an_inside(self) -> Self:
+        ends = (*self.polygon[1:], self.polygon[0])
+        twice = sum(a[0] * b[1] - b[0] * a[1] for a, b in zip(self.polygon, ends, strict=True))
+        if abs(twice) < 2 * LEAST_AREA:
+            raise ValueError(
+                f"polygon: corners of zone {self.name} enclose nothing, want an area; they lie "
+                "on a line, or its edges cross"
+            )
+        return self
+
+
+@dataclass(frozen=True, slots=True)
+class Judging:
+    """What holds for one camera."""
+
+    decision: DecisionSettings
+    smoothing: SmoothingSettings
+    zones: tuple[ZoneSettings, ...]
+
+
+def overridden(
+    decision: DecisionSettings, smoothing: SmoothingSettings, overrides: OverrideSettings
+) -> tuple[DecisionSettings, SmoothingSettings]:
+    """Return the site's settings with those that a camera sets for itself.
+
+    Raises:
+        ValueError: smoothing settings that do not go together.
+    """
+    return (
+        decision.model_copy(update=_given(overrides.decision)),
+        SmoothingSettings.model_validate(
+            smoothing.model_dump() | overrides.smoothing.model_dump(exclude_unset=True)
+        ),
+    )
+
+
+def _given(section: Section) -> dict[str, Any]:
+    return section.model_dump(exclude_unset=True)
