@@ -215,7 +215,8 @@ def person_grid(frame_wh_px: tuple[int, int]) -> Floats:
     """
     x, y = np.meshgrid(np.linspace(0, 3, 4) / 5, np.linspace(0, 2, 3) / 4)
     corners = np.stack([x, y, x + 2 / 5, y + 2 / 4], axis=-1).reshape(-1, 4)
-    return (corners * np.array(frame_wh_px * 2)).astype(np.float32)
+    boxes: Floats = (corners * np.array(frame_wh_px * 2)).astype(np.float32)
+    return boxes
 
 
 def head_of(backbone: Path) -> Path:
