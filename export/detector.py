@@ -118,7 +118,7 @@ def export_detector(
     """
     on_stage("reading the checkpoint")
     model = load_detection_model(weights, trust=trust)
-    class_ids = _class_ids(model.names, classes, weights)
+    class_ids = class_ids_of(model.names, classes, weights)
     plain = _with_plain_head(model, class_ids, size_wh, weights)
     on_stage("exporting to ONNX")
     graph = to_onnx(
@@ -135,7 +135,7 @@ def export_detector(
         preprocessing=preprocessing,
         golden=golden.pixels,
         check=lambda _, images, answer: _compare(
-            name, _as_ultralytics_sees_it(model, images, class_ids), answer
+            name, as_ultralytics_sees_it(model, images, class_ids), answer
         ),
     )
     on_stage("measuring what padding costs")
@@ -170,7 +170,7 @@ def _golden(
         pixels = golden_pictures(
             folder, count=DETECTOR_PICTURES, size_wh=size_wh, preprocessing=preprocessing
         )
-    answer = _as_ultralytics_sees_it(model, as_nvinfer(pixels, preprocessing), class_ids)
+    answer = as_ultralytics_sees_it(model, as_nvinfer(pixels, preprocessing), class_ids)
     origin = {"reference": PYTORCH, **library_versions("ultralytics")}
     return Golden(pixels, {}, {"detections": answer}, origin)
 
@@ -233,7 +233,7 @@ def _with_plain_head(
     return fused
 
 
-def _class_ids(names: dict[int, str], classes: Sequence[str], weights: Path) -> list[int]:
+def class_ids_of(names: dict[int, str], classes: Sequence[str], weights: Path) -> list[int]:
     ids = {label: class_id for class_id, label in names.items()}
     unknown = [label for label in classes if label not in ids]
     if unknown or not classes or len(set(classes)) != len(classes):
@@ -262,7 +262,7 @@ def _best(scores: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     return best, index.float()
 
 
-def _as_ultralytics_sees_it(model: Any, images: Floats, class_ids: Sequence[int]) -> Floats:
+def as_ultralytics_sees_it(model: Any, images: Floats, class_ids: Sequence[int]) -> Floats:
     """The unchanged model's answer in the form of ours: (B, N, 6)."""
     with torch.no_grad():
         answer = model(torch.from_numpy(images))

@@ -27,7 +27,8 @@ def geometry(manifest: Manifest) -> str:
     zoom = min(_NETWORK_WH[0] / network_wh[0], _NETWORK_WH[1] / network_wh[1])
     shown_w, shown_h = (side * zoom for side in network_wh)
     left, top = _NETWORK_LEFT + (_NETWORK_WH[0] - shown_w) / 2, _TOP
-    taken = (0.0, 0.0, *map(float, FRAME_WH_PX)) if manifest.mode != "crop" else _crop(network_wh)
+    whole = (0.0, 0.0, float(FRAME_WH_PX[0]), float(FRAME_WH_PX[1]))
+    taken = _crop(network_wh) if manifest.mode == "crop" else whole
     parts = [
         (
             f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" xmlns="http://www.w3.org/2000/svg" '

@@ -35,6 +35,9 @@ def parser() -> argparse.ArgumentParser:
     from export.engine.cli import add_engine_commands  # noqa: PLC0415 - TensorRT waits as well
 
     add_engine_commands(commands)
+    from export.chain.command import add_parity_command  # noqa: PLC0415 - torch waits as well
+
+    add_parity_command(commands)
     # A box's image has no stand-ins, hence no commands for them.
     if importlib.util.find_spec("plugins.standin") is not None:
         from plugins.standin.cli import add_standin_commands  # noqa: PLC0415 - GStreamer waits too
