@@ -18,7 +18,7 @@ from ropewatch.lint import (
 )
 from ropewatch.lint.config import Config, Role, SiteUse
 from ropewatch.lint.findings import RULES, Finding, Rule
-from ropewatch.lint.source import YAML_SUFFIXES, read_config, read_text
+from ropewatch.lint.source import YAML_SUFFIXES, read_config, read_text, shown
 from ropewatch.load import ANY_ENVIRONMENT, load_site
 from ropewatch.nvinfer_keys import PROPERTY_GROUP, Release
 from ropewatch.settings import SiteSettings
@@ -140,7 +140,7 @@ def _findings(one: Rule, config: Config) -> list[Finding]:
         Finding(
             one.code,
             one.severity,
-            _shown(hit.file or config.text.path),
+            shown(hit.file or config.text.path),
             hit.line or config.line(hit.key, hit.group),
             hit.what,
             one.reason,
@@ -149,12 +149,6 @@ def _findings(one: Rule, config: Config) -> list[Finding]:
         )
         for hit in one.find(config)
     ]
-
-
-def _shown(path: Path) -> Path:
-    """Return a path below the working directory as relative to it, any other as it is."""
-    absolute = path.absolute()
-    return absolute.relative_to(Path.cwd()) if absolute.is_relative_to(Path.cwd()) else path
 
 
 def _lines(path: Path) -> dict[str, int]:

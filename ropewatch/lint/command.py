@@ -37,6 +37,7 @@ def add_lint_commands(subparsers: Any) -> None:
     check.set_defaults(run=_check)
     explain = subparsers.add_parser("explain", help="say what an nvinfer key or a code means")
     explain.add_argument("name", metavar="KEY|CODE")
+    explain.add_argument("--site", type=Path, help="say what it means for this site")
     explain.set_defaults(run=_explain)
 
 
@@ -68,5 +69,5 @@ def _check(args: argparse.Namespace) -> int:
 def _explain(args: argparse.Namespace) -> int:
     from ropewatch.lint.report import explain  # noqa: PLC0415 - needs YAML and pydantic
 
-    print(explain(args.name))
+    print(explain(args.name, args.site))
     return 0

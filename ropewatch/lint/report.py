@@ -2,13 +2,17 @@
 
 import difflib
 import json
+import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from ropewatch.errors import SettingsError
-from ropewatch.lint.check import RULES
+from ropewatch.lint.check import RULES, check_files, site_configs
+from ropewatch.lint.effect import effects, text_of
 from ropewatch.lint.findings import Finding, Rule
-from ropewatch.nvinfer_keys import CLASS_KEYS, PROPERTY_KEYS, Key
+from ropewatch.load import ANY_ENVIRONMENT, load_site
+from ropewatch.nvinfer_keys import CLASS_KEYS, PROPERTY_KEYS, Key, Release
 
 _LETTERS = {
     "D": "detector",
@@ -53,14 +57,16 @@ def as_sarif(findings: Sequence[Finding]) -> str:
     return json.dumps(document, indent=2, ensure_ascii=False)
 
 
-def explain(name: str) -> str:
-    """Say what a key or a code means.
+def explain(name: str, site: Path | None = None) -> str:
+    """Say what a key or a code means, and what it means for a site.
 
     Raises:
-        SettingsError: there is no such key or code.
+        SettingsError: there is no such key or code, or the site cannot be used.
+        ModelError: a configuration of the site cannot be read.
     """
     if name.upper() in RULES:
-        return _explain_rule(RULES[name.upper()])
+        text = _explain_rule(RULES[name.upper()])
+        return text if site is None else f"{text}\n{_found_in(site, name.upper())}"
     texts = [
         _explain_key(table[name], group)
         for table, group in ((PROPERTY_KEYS, "[property]"), (CLASS_KEYS, "[class-attrs-all]"))
@@ -71,7 +77,32 @@ def explain(name: str) -> str:
         near = difflib.get_close_matches(name, known, 3, 0.5)
         hint = f"did you mean {', '.join(near)}?" if near else "docs/check.md lists the codes"
         raise SettingsError(f"{name}: no such key or code, want an nvinfer key or RW001; {hint}")
+    if site is not None:
+        configs = site_configs(load_site(site, environment=ANY_ENVIRONMENT), site)
+        lines = [line for config in configs for line in effects(config, name)]
+        texts += [f"in {site}:", *lines] if lines else [f"in {site}: not used"]
     return "\n".join(texts)
+
+
+def _found_in(site: Path, code: str) -> str:
+    # With a release that all rules look at.
+    found = [one for one in check_files([site], Release.DS_7_1) if one.code == code]
+    lines = [f"  {one.file}:{one.line}: {one.what}; {one.fix}" for one in found]
+    return "\n".join([f"in {site}:", *lines]) if lines else f"in {site}: not found"
+
+
+def default_of(key: Key) -> str:
+    """A key's default as a file would say it; none where there is none."""
+    return "none" if key.default in (None, ()) else text_of(key.default)
+
+
+def codes_of(key: Key) -> list[str]:
+    """Codes whose title or way out names a key."""
+    return [
+        code
+        for code, one in sorted(RULES.items())
+        if key.name in re.split(r"[^A-Za-z0-9_-]+", f"{one.title} {one.fix}")
+    ]
 
 
 def code_table() -> str:
@@ -92,12 +123,13 @@ def _explain_key(key: Key, group: str) -> str:
     # Class groups are read for detectors and instance segmentation only, whatever the key says.
     letters = key.networks if group == "[property]" else "DI"
     networks = ", ".join(_LETTERS[letter] for letter in letters)
-    codes = [one.code for one in RULES.values() if key.name in f"{one.title} {one.fix}".split()]
+    codes = codes_of(key)
     lines = [
         f"{key.name} in {group}: {key.meaning}",
-        f"  value: {key.wanted}; default: {'none' if key.default in (None, ()) else key.default}",
+        f"  value: {key.wanted}; default: {default_of(key)}",
         f"  used for: {modes}; {networks}",
         f"  changes: {key.effect.value}",
+        f"  DeepStream: {key.since.value}",
     ]
     if key.ini_only:
         lines.append("  not in YAML files")

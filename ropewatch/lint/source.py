@@ -58,6 +58,12 @@ def read_text(path: Path) -> str:
     return text
 
 
+def shown(path: Path) -> Path:
+    """Return a path below the working directory as relative to it, any other as it is."""
+    absolute = path.absolute()
+    return absolute.relative_to(Path.cwd()) if absolute.is_relative_to(Path.cwd()) else path
+
+
 def read_config(path: Path) -> ConfigText:
     """Read a file; its suffix alone decides the format, as in nvinfer.
 
