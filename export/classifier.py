@@ -65,35 +65,63 @@ def export_classifier(
         state_dict: which to take of several in the checkpoint, such as model and ema.
         images: folder with crops, or frames, for the golden outputs; None draws some.
         polarity: what a threshold is about; for the manifest.
-        training_golden: what `ropewatch export golden` wrote; None leaves the architecture
-            unverified.
+        training_golden: of `ropewatch export golden`; None leaves the architecture unverified.
         on_stage: told of each of STAGES stages.
 
     Raises:
         ModelError: something does not fit or differs from PyTorch; nothing is written then.
     """
     on_stage("reading the checkpoint")
-    given = architecture.to_json() if isinstance(architecture, Architecture) else architecture
-    checkpoint = read_checkpoint(weights)
-    resolved = resolve(
-        checkpoint, given or {}, crop_wh=crop_wh, labels=labels, state_dict=state_dict
+    model, origins = _load(
+        weights, architecture, crop_wh=crop_wh, labels=labels, state_dict=state_dict
     )
-    model = load_weights(resolved.architecture, resolved.found, origin=weights)
     description = _describe(
-        model, resolved.origins, name=name or weights.stem, weights=weights, polarity=polarity
+        model, origins, name=name or weights.stem, weights=weights, polarity=polarity
     )
     if training_golden is not None:
         fact = verify_architecture(model, training_golden, weights=weights)
         description = dataclasses.replace(description, verified=fact)
-    on_stage("exporting to ONNX")
-    if frames is None:
-        made = _crop(model, description, images, batch=batch, on_stage=on_stage)
-    elif frames.parts == "two":
-        made = export_backbone(model, description, frames, images, batch=batch, on_stage=on_stage)
-    else:
-        made = _frames(model, description, frames, images, batch=batch, on_stage=on_stage)
+    made = _make(model, description, frames, images, batch=batch, on_stage=on_stage)
     on_stage("writing")
     return publish(*made, output_dir=output_dir)
+
+
+def _load(
+    weights: Path,
+    architecture: Architecture | Mapping[str, Any] | None,
+    *,
+    crop_wh: tuple[int, int] | None,
+    labels: tuple[str, ...] | None,
+    state_dict: str | None,
+) -> tuple[RoiClassifier, Mapping[str, str]]:
+    """The model, and where each field of its architecture came from."""
+    given = architecture.to_json() if isinstance(architecture, Architecture) else architecture
+    resolved = resolve(
+        read_checkpoint(weights),
+        given or {},
+        crop_wh=crop_wh,
+        labels=labels,
+        state_dict=state_dict,
+    )
+    model = load_weights(resolved.architecture, resolved.found, origin=weights)
+    return model, resolved.origins
+
+
+def _make(
+    model: RoiClassifier,
+    description: Description,
+    frames: Frames | None,
+    images: Path | None,
+    *,
+    batch: Batch,
+    on_stage: OnStage,
+) -> Made:
+    on_stage("exporting to ONNX")
+    if frames is None:
+        return _crop(model, description, images, batch=batch, on_stage=on_stage)
+    if frames.parts == "two":
+        return export_backbone(model, description, frames, images, batch=batch, on_stage=on_stage)
+    return _frames(model, description, frames, images, batch=batch, on_stage=on_stage)
 
 
 def _describe(

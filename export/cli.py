@@ -144,27 +144,7 @@ def _add_classifier(commands: Any) -> None:
         help="rope classifier to probabilities, of crops or of boxes in frames",
     )
     _add_common(command)
-    command.add_argument(
-        "--mode",
-        choices=["crop", "frame"],
-        default="crop",
-        help="crop: one person crop a row, for nvinfer; frame: whole pictures and boxes; "
-        "default: %(default)s",
-    )
-    command.add_argument(
-        "--frame-wh", type=size_wh, help="frame mode: picture, px; default: 1280x720"
-    )
-    command.add_argument(
-        "--roi-align",
-        choices=["operator", "matmul"],
-        help="frame mode: RoIAlign as the ONNX operator or as matrix products; default: operator",
-    )
-    command.add_argument(
-        "--parts",
-        choices=["one", "two"],
-        help="frame mode: one ONNX, or NAME.backbone.onnx for stock nvinfer and NAME.head.npz for "
-        "the host; default: one",
-    )
+    _add_modes(command)
     command.add_argument(
         "--architecture",
         type=Path,
@@ -196,6 +176,30 @@ def _add_classifier(commands: Any) -> None:
         help="what `ropewatch export golden` wrote: the architecture is verified by it",
     )
     command.set_defaults(run=_run_classifier)
+
+
+def _add_modes(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--mode",
+        choices=["crop", "frame"],
+        default="crop",
+        help="crop: one person crop a row, for nvinfer; frame: whole pictures and boxes; "
+        "default: %(default)s",
+    )
+    command.add_argument(
+        "--frame-wh", type=size_wh, help="frame mode: picture, px; default: 1280x720"
+    )
+    command.add_argument(
+        "--roi-align",
+        choices=["operator", "matmul"],
+        help="frame mode: RoIAlign as the ONNX operator or as matrix products; default: operator",
+    )
+    command.add_argument(
+        "--parts",
+        choices=["one", "two"],
+        help="frame mode: one ONNX, or NAME.backbone.onnx for stock nvinfer and NAME.head.npz for "
+        "the host; default: one",
+    )
 
 
 def _run_detector(args: argparse.Namespace) -> int:
