@@ -17,6 +17,12 @@ from ropewatch.nvinfer_keys import CLASS_GROUP_PREFIX, CLASS_KEYS, PROPERTY_KEYS
 DETECTOR, CLASSIFIER, SEGMENTATION, INSTANCES, OTHER = 0, 1, 2, 3, 100
 NMS, NO_CLUSTERING, GROUP_RECTANGLES, DBSCAN, HYBRID = 2, 4, 0, 1, 3
 
+# The table's letters.
+_MODE_LETTERS = {1: "P", 2: "S"}
+_NETWORK_LETTERS = {DETECTOR: "D", CLASSIFIER: "C", SEGMENTATION: "G", INSTANCES: "I", OTHER: "O"}
+# Class keys of clusterings that are replaced or refused here.
+_GROUPING = ("eps", "group-threshold", "minBoxes", "dbscan-min-score")
+
 # The NVIDIA build without OpenCV replaces cluster-mode 0 by these for every class.
 SUBSTITUTE: Group = {"nms-iou-threshold": 0.5, "topk": 20}
 
@@ -238,7 +244,19 @@ def _no_effect(path: Path, values: Group) -> list[str]:
         or name in ("gpu-id", "engine-create-func-name")
     ]
     notes = [f"{path}: no effect on the CPU: {', '.join(sorted(idle))}"] if idle else []
-    secondary = values.get("network-type") == CLASSIFIER and values.get("process-mode", 1) == 2
+    network, mode = int(values.get("network-type", DETECTOR)), int(values.get("process-mode", 1))  # type: ignore[arg-type]
+    strange = [
+        name
+        for name in values
+        if _NETWORK_LETTERS[network] not in PROPERTY_KEYS[name].networks
+        or _MODE_LETTERS[mode] not in PROPERTY_KEYS[name].modes
+    ]
+    if strange:
+        notes.append(
+            f"{path}: no effect with network-type {network} and process-mode {mode}: "
+            f"{', '.join(sorted(strange))}"
+        )
+    secondary = network == CLASSIFIER and mode == 2
     if values.get("classifier-async-mode") and not secondary:
         values["classifier-async-mode"] = False
         notes.append(
@@ -277,6 +295,9 @@ def _classes(given: FileValues, values: Group, notes: list[str]) -> tuple[ClassC
             f"{path}: cluster-mode: {mode} with minBoxes above 0 is DBSCAN, whose library is "
             f"closed, want 2 (NMS) or 4 (none); set cluster-mode=2 with nms-iou-threshold and topk"
         )
+    grouping = {name for group in groups for name in _GROUPING if group.get(name)}
+    if grouping:
+        notes.append(f"{path}: no effect with cluster-mode {mode}: {', '.join(sorted(grouping))}")
     if mode == GROUP_RECTANGLES:
         notes.append(
             f"{path}: cluster-mode 0 is replaced by NMS with topk=20 and nms-iou-threshold=0.5, "

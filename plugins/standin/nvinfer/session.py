@@ -1,5 +1,6 @@
 """Runs an ONNX model where nvinfer runs the engine that was built from it."""
 
+import logging
 import os
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ from plugins.standin.nvinfer.outputs import DATA_TYPES, OutputLayer
 from plugins.standin.nvinfer.preprocess import GRAY, NetworkInput
 from ropewatch.errors import ModelError
 from ropewatch.manifest import onnx_of_engine
+
+log = logging.getLogger("ropewatch.standin.nvinfer")
 
 Floats = npt.NDArray[np.float32]
 
@@ -87,6 +90,7 @@ def find_model(config: InferConfig) -> Path:
             # nvinfer answers an engine that it cannot use by building from onnx-file.
             if config.onnx_file is None:
                 raise ModelError(f"{config.path}: model-engine-file: {error}") from error
+            log.warning("onnx-file is taken instead of model-engine-file: %s", error)
     if config.onnx_file is None:
         raise ModelError(
             f"{config.path}: neither model-engine-file nor onnx-file is set, want an engine "

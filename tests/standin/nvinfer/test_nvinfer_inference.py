@@ -56,7 +56,8 @@ def first_input(look: Inference, batch: NvDsBatchMeta) -> np.ndarray:
     """What the network is given for the first unit: (C, H, W) float32."""
     (pending,) = look.prepare(batch)
     assert pending.inputs is not None
-    return pending.inputs[0]
+    planes: np.ndarray = pending.inputs[0]
+    return planes
 
 
 def verdicts(batch: NvDsBatchMeta) -> list[list[str]]:
@@ -206,11 +207,9 @@ def test_asynchronous_verdicts_come_with_a_later_frame_and_without_tensors(
         tiny.batch_of((0, n, tiny.grey(grey)), boxes=[PERSON])
         for n, grey in enumerate((230, 0, 0))
     ]
-    waiting = []
 
     # Nothing is finished before the second frame has been prepared.
-    waiting += look.prepare(batches[0])
-    waiting += look.prepare(batches[1])
+    waiting = [pending for batch in batches[:2] for pending in look.prepare(batch)]
     for pending in waiting:
         look.finish(pending)
     look.process(batches[2])

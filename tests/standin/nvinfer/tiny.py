@@ -32,8 +32,11 @@ def classifier(
     return _save(path, tables, wh=wh)
 
 
-def mean_classifier(path: Path, *, wh: tuple[int, int] = (32, 64)) -> Path:
-    """Save a model whose two scores are the mean of its input and one minus that."""
+def mean_classifier(path: Path, *, wh: tuple[int | str, int | str] = (32, 64)) -> Path:
+    """Save a model whose two scores are the mean of its input and one minus that.
+
+    A name instead of a number leaves that side open.
+    """
     width, height = wh
     nodes = [
         helper.make_node("ReduceMean", ["images"], ["mean4"], axes=[1, 2, 3], keepdims=1),
@@ -78,7 +81,7 @@ def _write(
     nodes: list[Any],
     constants: list[Any],
     outputs: list[Any],
-    chw: tuple[int, int, int],
+    chw: tuple[int | str, ...],
     batch: int | str,
 ) -> Path:
     images = helper.make_tensor_value_info("images", TensorProto.FLOAT, [batch, *chw])
