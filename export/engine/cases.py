@@ -54,7 +54,7 @@ def cases(golden: Golden, manifest: Manifest, shapes: Shapes) -> Iterator[Case]:
             continue
         boxes = np.flatnonzero(np.isin(golden.inputs[IMAGE_INDEX], chosen))
         count = shapes[ROIS][0] if len(boxes) else 0
-        for first in range(0, max(1, len(boxes)), max(1, count)):
+        for first in range(0, len(boxes), count) if count else (0,):
             rows = boxes[(first + np.arange(count)) % max(1, len(boxes))]
             index = golden.inputs[IMAGE_INDEX][rows]
             place = np.array([int(np.flatnonzero(chosen == one)[0]) for one in index], np.int64)

@@ -40,6 +40,13 @@ def add_engine_commands(subparsers: Any) -> None:
         "verify", help="compare an engine with the golden outputs, and write its receipt"
     )
     verify.add_argument("engine", type=Path, metavar="ENGINE")
+    verify.add_argument(
+        "--site",
+        type=Path,
+        metavar="SITE.yaml",
+        help="whose thresholds decisions are compared at; default: a sweep for classifiers, 0.2, "
+        "0.35 and 0.5 for detectors",
+    )
     verify.set_defaults(run=_verify)
     listing = commands.add_parser(
         "list", help="engines of a folder, and whether they may run here"
@@ -185,12 +192,18 @@ def _verify(args: argparse.Namespace) -> int:
     from export.engine.gate import verify  # noqa: PLC0415 (numpy)
     from export.engine.lock import locked  # noqa: PLC0415 (with the cache)
     from export.engine.machine import this_machine  # noqa: PLC0415 (pydantic)
+    from export.engine.operating import operating_point  # noqa: PLC0415 (YAML)
+    from ropewatch.manifest import load_verified, onnx_of_engine  # noqa: PLC0415 (pydantic)
 
     this_machine()
     if not args.engine.is_file():
         raise ModelError(f"{args.engine}: no such file, want an engine; fix the path")
+    point = None
+    if args.site is not None:
+        kind = load_verified(onnx_of_engine(args.engine)).kind
+        point = operating_point(args.site, kind)
     with locked(Cache(args.engine.parent).lock, tell=print):
-        receipt = verify(args.engine)
+        receipt = verify(args.engine, point=point)
     _tell(receipt)
     return 0 if receipt.verdict == "passed" else 1
 

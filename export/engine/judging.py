@@ -161,12 +161,12 @@ def judge_backbone(
     """
     spread = np.maximum(expected.std(axis=(1, 2, 3)), np.finfo(np.float32).tiny)
     apart = np.sqrt(((actual - expected) ** 2).mean(axis=(1, 2, 3))) / spread
-    judged = [
+    wanted, given = (
         np.concatenate([head(each, boxes_xyxy_px) for each in maps]) for maps in (expected, actual)
-    ]
+    )
     places = (rows[:, None] * len(boxes_xyxy_px) + np.arange(len(boxes_xyxy_px))).ravel()
     numbers, decisions = judge_classifier(
-        *judged, places, labels=head.labels, tolerance=tolerance, point=point
+        wanted, given, places, labels=head.labels, tolerance=tolerance, point=point
     )
     return [_largest("map, share of its spread", apart, rows, tolerance.map_share), *numbers], (
         decisions
@@ -272,10 +272,10 @@ def untold(decisions: Sequence[DecisionFact]) -> Iterator[str]:
     if not any(one.positive > 0 for one in decisions):
         yield (
             "nothing in the golden outputs reaches a threshold, so that no decision was really "
-            "compared; export again with --golden-images that hold people"
+            "compared; export again with pictures of people (--images)"
         )
     elif all(one.what != "persons" and one.positive in (0, one.compared) for one in decisions):
         yield (
             "all golden rows are on the same side of every threshold, so that no decision was "
-            "really compared; export again with --golden-images of both kinds"
+            "really compared; export again with pictures of both kinds (--images)"
         )

@@ -133,6 +133,18 @@ def test_verify_says_the_figures_and_ends_with_1_for_a_refusal(
     assert "  refused: " in refused
 
 
+def test_verify_takes_the_thresholds_of_a_site(
+    box: Box, onnx: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    engine("build", onnx, "--workspace-mib", 64)
+    built = onnx.with_name("rope.onnx_b16_gpu0_fp16.engine")
+
+    assert engine("verify", built, "--site", ROOT / "configs" / "jetson.yaml") == 0
+
+    assert "rope_not_ok at 0.461: 0 of 8" in capsys.readouterr().out
+    assert require_passing(built).thresholds_from == "jetson.yaml"
+
+
 def test_list_says_what_may_run_here(
     box: Box, onnx: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
