@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import torch
 from torch import nn
 
@@ -19,7 +20,7 @@ from export.to_onnx import Batch, library_versions, to_onnx
 from export.ultralytics_pickle import PUBLISHED_ALONE, Trust, load_detection_model
 from ropewatch.errors import ModelError
 from ropewatch.golden import PYTORCH, Floats, Golden, as_nvinfer
-from ropewatch.manifest import ParityFact, Preprocessing
+from ropewatch.manifest import PaddingCost, ParityFact, Preprocessing
 
 STAGES = 5
 PERSON = ("person",)
@@ -127,32 +128,55 @@ def export_detector(
     on_stage("comparing with PyTorch")
     preprocessing = _preprocessing(symmetric=symmetric_padding)
     golden = _golden(model, class_ids, images, size_wh, preprocessing)
-    name = name or weights.stem
-    parity = check_batches(
+    description = _describe(name or weights.stem, weights, preprocessing, labels=tuple(classes))
+    parity = _parity(graph, model, class_ids, description, golden, size_wh=size_wh, batch=batch)
+    on_stage("measuring what padding costs")
+    cost = _cost(graph, images, description, size_wh=size_wh, batch=batch)
+    on_stage("writing")
+    description = dataclasses.replace(description, parity=parity, padding_cost=cost)
+    return publish(graph, description, golden, output_dir=output_dir)
+
+
+def _parity(
+    graph: onnx.ModelProto,
+    model: Any,
+    class_ids: Sequence[int],
+    description: Description,
+    golden: Golden,
+    *,
+    size_wh: tuple[int, int],
+    batch: Batch,
+) -> tuple[ParityFact, ...]:
+    return check_batches(
         graph,
         batch=batch,
         size_wh=size_wh,
-        preprocessing=preprocessing,
+        preprocessing=description.preprocessing,
         golden=golden.pixels,
         check=lambda _, images, answer: _compare(
-            name, as_ultralytics_sees_it(model, images, class_ids), answer
+            description.name, as_ultralytics_sees_it(model, images, class_ids), answer
         ),
     )
-    on_stage("measuring what padding costs")
-    cost = None
-    if images is not None:
-        cost = padding_cost(
-            graph,
-            picture_files(images, option="--images"),
-            preprocessing,
-            size_wh=size_wh,
-            classes=len(class_ids),
-            batch=1 if batch == "dynamic" else batch,
-        )
-    on_stage("writing")
-    description = _describe(name, weights, preprocessing, labels=tuple(classes), parity=parity)
-    return publish(
-        graph, dataclasses.replace(description, padding_cost=cost), golden, output_dir=output_dir
+
+
+def _cost(
+    graph: onnx.ModelProto,
+    folder: Path | None,
+    description: Description,
+    *,
+    size_wh: tuple[int, int],
+    batch: Batch,
+) -> PaddingCost | None:
+    """On every picture of a folder; None without one."""
+    if folder is None:
+        return None
+    return padding_cost(
+        graph,
+        picture_files(folder, option="--images"),
+        description.preprocessing,
+        size_wh=size_wh,
+        classes=len(description.labels),
+        batch=1 if batch == "dynamic" else batch,
     )
 
 
@@ -181,7 +205,6 @@ def _describe(
     preprocessing: Preprocessing,
     *,
     labels: tuple[str, ...],
-    parity: tuple[ParityFact, ...],
 ) -> Description:
     return Description(
         name=name,
@@ -189,7 +212,6 @@ def _describe(
         weights=weights,
         preprocessing=preprocessing,
         labels=labels,
-        parity=parity,
         library="ultralytics",
         licence_note=LICENCE_NOTE,
     )
@@ -234,6 +256,7 @@ def _with_plain_head(
 
 
 def class_ids_of(names: dict[int, str], classes: Sequence[str], weights: Path) -> list[int]:
+    """Their ids in the checkpoint; a ModelError for one that it does not have."""
     ids = {label: class_id for class_id, label in names.items()}
     unknown = [label for label in classes if label not in ids]
     if unknown or not classes or len(set(classes)) != len(classes):

@@ -1,13 +1,14 @@
 """What nvinfer's padding costs a detector that was trained with another."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 import onnx
 
-from export.detections import SHIPPED, PostProcessing, detections, pair
+from export.detections import SHIPPED, Detections, PostProcessing, detections, pair
 from export.parity import open_onnx
 from export.pictures import network_inputs, read_picture
 from ropewatch.manifest import PaddingCost, Preprocessing
@@ -42,9 +43,7 @@ def padding_cost(
     """
     session = open_onnx(graph)
     name = graph.graph.input[0].name
-    counts = dict.fromkeys(("grey", "matched", "missed", "extra"), 0)
-    ious: list[float] = []
-    changes: list[float] = []
+    found = _Found()
     for file in files:
         picture = read_picture(file)
         answers = []
@@ -60,19 +59,39 @@ def padding_cost(
                 detections(rows, placed, class_id=class_id, picture_wh=picture_wh, how=how)
                 for rows, placed in answers
             )
-            pairs = pair(grey.boxes_xyxy_px, black.boxes_xyxy_px)
-            counts["grey"] += len(grey.scores)
-            counts["matched"] += len(pairs)
-            counts["missed"] += len(grey.scores) - len(pairs)
-            counts["extra"] += len(black.scores) - len(pairs)
-            ious += [each.iou for each in pairs]
-            changes += [float(black.scores[p.other] - grey.scores[p.one]) for p in pairs]
-    return PaddingCost(
-        images=len(files),
-        score_min=how.pre_cluster_threshold,
-        nms_iou=how.nms_iou_threshold,
-        mean_iou=float(np.mean(ious)) if ious else None,
-        mean_score_change=float(np.mean(changes)) if changes else None,
-        max_score_change=float(np.abs(changes).max()) if changes else None,
-        **counts,
-    )
+            found.add(grey, black)
+    return found.cost(images=len(files), how=how)
+
+
+@dataclass(slots=True)
+class _Found:
+    """Detections with both paddings, counted."""
+
+    grey: int = 0
+    black: int = 0
+    ious: list[float] = field(default_factory=list)
+    changes: list[float] = field(default_factory=list)
+
+    def add(self, grey: Detections, black: Detections) -> None:
+        """Count one class of one picture."""
+        pairs = pair(grey.boxes_xyxy_px, black.boxes_xyxy_px)
+        self.grey += len(grey.scores)
+        self.black += len(black.scores)
+        self.ious += [each.iou for each in pairs]
+        self.changes += [float(black.scores[p.other] - grey.scores[p.one]) for p in pairs]
+
+    def cost(self, *, images: int, how: PostProcessing) -> PaddingCost:
+        """Sum up."""
+        matched = len(self.ious)
+        return PaddingCost(
+            images=images,
+            score_min=how.pre_cluster_threshold,
+            nms_iou=how.nms_iou_threshold,
+            grey=self.grey,
+            matched=matched,
+            missed=self.grey - matched,
+            extra=self.black - matched,
+            mean_iou=float(np.mean(self.ious)) if matched else None,
+            mean_score_change=float(np.mean(self.changes)) if matched else None,
+            max_score_change=float(np.abs(self.changes).max()) if matched else None,
+        )
