@@ -260,7 +260,9 @@ def _error_text(message: Any) -> str:
     # The debug text begins with the place in the C source; a line after it is for people.
     lines = (debug or "").strip().splitlines()
     detail = lines[-1].strip() if len(lines) > 1 else ""
-    text = f"{message.src.get_name()}: {error.message}"
+    name = f"{message.src.get_name()}: "
+    # The stand-ins say their name themselves, as GStreamer's own tools do not.
+    text = error.message if error.message.startswith(name) else f"{name}{error.message}"
     return f"{text} ({detail})" if detail and detail not in error.message else text
 
 

@@ -111,10 +111,13 @@ def _add_graph(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 def _graph(args: argparse.Namespace) -> int:
     from deepstream import plan, plan_views  # noqa: PLC0415
-    from ropewatch.load import load_site  # noqa: PLC0415 - needs YAML and pydantic
+    from ropewatch.lint.check import site_configs  # noqa: PLC0415 - needs YAML and pydantic
+    from ropewatch.load import ANY_ENVIRONMENT, load_site  # noqa: PLC0415 - the same
 
     views = {"json": plan_views.to_json, "dot": plan_views.to_dot, "svg": plan_views.to_svg}
-    site = load_site(args.site, overrides=args.overrides)
+    # Nothing is opened, so nobody's password is needed; but a graph without its files is none.
+    site = load_site(args.site, overrides=args.overrides, environment=ANY_ENVIRONMENT)
+    site_configs(site)
     print(views[args.format](plan.make_plan(site)))
     return 0
 

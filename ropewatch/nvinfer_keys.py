@@ -149,7 +149,7 @@ _ELEMENT = (
     Key("process-mode", _I, 1, "1 whole frames, 2 objects", one_of=(1, 2)),
     Key("batch-size", _I, 1, "frames or crops in one inference", low=1, high=MAX_BATCH_SIZE),
     Key("interval", _I, 0, "batches skipped between inferences", low=0, modes="P"),
-    Key("gpu-id", _I, 0, "GPU of a machine with several", low=0),
+    Key("gpu-id", _I, 0, "GPU of a machine with several", low=0, effect=_BUILD),
     Key("network-type", _I, 0, "0 D, 1 C, 2 G, 3 I, 100 raw output", one_of=(0, 1, 2, 3, 100)),
     Key("is-classifier", _B, False, "old form of network-type=1", ini_only=True),
     Key("output-tensor-meta", _B, False, "attach the raw outputs to frames or objects"),

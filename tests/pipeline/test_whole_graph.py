@@ -241,6 +241,7 @@ def test_a_wrong_file_gives_one_clear_message_and_an_exit_code(
     assert said in ran.output
     assert file in ran.output
     assert "Traceback" not in ran.output
+    assert "pgie: pgie: " not in ran.output
 
 
 def test_a_camera_that_has_ended_leaves_no_incident_open_while_others_go_on(

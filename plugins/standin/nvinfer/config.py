@@ -75,7 +75,8 @@ class ClassConfig:
 class InferConfig:
     """Everything the element goes by; fields are the keys of [property].
 
-    `classes` has one entry a detected class. `notes` is what the user should read once.
+    `classes` has one entry a detected class. `notes` is what the user should read once;
+    `quiet_notes` are those of them that only say that the CPU has no engine.
     """
 
     path: Path
@@ -119,6 +120,7 @@ class InferConfig:
     classifier_async_mode: bool
     classes: tuple[ClassConfig, ...]
     notes: tuple[str, ...]
+    quiet_notes: frozenset[str]
 
     @property
     def on_objects(self) -> bool:
@@ -176,6 +178,7 @@ def load_config(
         path=path,
         classes=classes,
         notes=tuple(notes),
+        quiet_notes=frozenset(_of_effect(path, values, Effect.BUILD)),
         **{name: value for name, value in chosen.items() if name in names},
     )
 
@@ -237,13 +240,8 @@ def _refuse(path: Path, values: Group) -> None:
 
 def _no_effect(path: Path, values: Group) -> list[str]:
     """Say what does nothing here; turn asynchronous mode off where nvinfer does."""
-    idle = [
-        name
-        for name in values
-        if PROPERTY_KEYS[name].effect is not Effect.RUN
-        or name in ("gpu-id", "engine-create-func-name")
-    ]
-    notes = [f"{path}: no effect on the CPU: {', '.join(sorted(idle))}"] if idle else []
+    effects = (Effect.BUILD, Effect.DEBUG, Effect.NONE)
+    notes = [note for effect in effects for note in _of_effect(path, values, effect)]
     network, mode = int(values.get("network-type", DETECTOR)), int(values.get("process-mode", 1))  # type: ignore[arg-type]
     strange = [
         name
@@ -268,6 +266,11 @@ def _no_effect(path: Path, values: Group) -> list[str]:
             f"nearest relative; GPU and VIC differ here from each other too"
         )
     return notes
+
+
+def _of_effect(path: Path, values: Group, effect: Effect) -> list[str]:
+    idle = [name for name in values if PROPERTY_KEYS[name].effect is effect]
+    return [f"{path}: no effect on the CPU: {', '.join(sorted(idle))}"] if idle else []
 
 
 def _classes(given: FileValues, values: Group, notes: list[str]) -> tuple[ClassConfig, ...]:

@@ -172,7 +172,8 @@ class NvInfer(BatchTransform):
             )
         config = load_config(Path(path), self._given(), before=self._before)
         for note in config.notes:
-            log.warning("%s", note)
+            # A file for a device may speak of its engine; that is no news on a laptop.
+            log.log(logging.DEBUG if note in config.quiet_notes else logging.WARNING, "%s", note)
         # The model has the cores; small pictures gain nothing from more threads.
         cv2.setNumThreads(1)
         return Inference(config)

@@ -52,10 +52,19 @@ def test_unknown_keys_are_noted_and_unknown_groups_are_not(file: Path) -> None:
     assert config.notes == (f"{file}: Unknown or legacy key 'netmode' in group [property]",)
 
 
-def test_keys_without_effect_on_the_cpu_are_listed(file: Path) -> None:
+def test_keys_without_effect_on_the_cpu_are_listed_those_of_engines_quietly(file: Path) -> None:
     config = load_config(ini(file, network_mode=2, workspace_size=100, **DETECTOR))
 
-    assert config.notes == (f"{file}: no effect on the CPU: network-mode, workspace-size",)
+    engine = f"{file}: no effect on the CPU: network-mode"
+    assert config.notes == (engine, f"{file}: no effect on the CPU: workspace-size")
+    assert config.quiet_notes == {engine}
+
+
+@pytest.mark.parametrize("shipped", sorted((CONFIGS / "nvinfer").glob("*.txt")), ids=str)
+def test_shipped_files_say_nothing_at_the_start(shipped: Path) -> None:
+    config = load_config(shipped)
+
+    assert set(config.notes) == config.quiet_notes
 
 
 @pytest.mark.parametrize(
