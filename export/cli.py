@@ -337,14 +337,16 @@ def progress(stages: int) -> "Iterator[OnStage]":
 
 
 def _tell(written: Path) -> None:
+    from export.engine.judging import golden_notes  # noqa: PLC0415 (numpy)
     from export.report import (  # noqa: PLC0415 (onnx)
         padding_words,
         report_of,
         worst_by_quantity,
     )
-    from ropewatch.manifest import load_verified, manifest_of  # noqa: PLC0415 (pydantic)
+    from ropewatch.golden import load_golden  # noqa: PLC0415 (numpy)
+    from ropewatch.manifest import manifest_of  # noqa: PLC0415 (pydantic)
 
-    manifest = load_verified(written)
+    manifest, golden = load_golden(written)
     size_mb = manifest.onnx.size_bytes / 1e6
     beside = f"{manifest_of(written).name} and {report_of(written).name}"
     print(f"wrote {written} ({size_mb:.1f} MB), {beside}")
@@ -365,5 +367,7 @@ def _tell(written: Path) -> None:
             name for name, origin in manifest.architecture_origins.items() if origin == "default"
         ]
         print(f"  architecture: {manifest.architecture_status}; by default: {', '.join(assumed)}")
+    for note in golden_notes(manifest, golden):
+        print(f"  golden outputs: {note}")
     for note in manifest.licence_notes:
         print(f"  licence: {note}")

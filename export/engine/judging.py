@@ -19,7 +19,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ropewatch.boxes import iou_matrix
-from ropewatch.golden import Floats
+from ropewatch.golden import Floats, Golden
+from ropewatch.manifest import Manifest
 from ropewatch.receipt import DecisionFact
 from ropewatch.rope_head import RopeHead
 
@@ -279,3 +280,20 @@ def untold(decisions: Sequence[DecisionFact]) -> Iterator[str]:
             "all golden rows are on the same side of every threshold, so that no decision was "
             "really compared; export again with pictures of both kinds (--images)"
         )
+
+
+def golden_notes(manifest: Manifest, golden: Golden) -> list[str]:
+    """What golden outputs cannot tell about engines, known at export; nothing of a backbone."""
+    (output,) = golden.outputs.values()
+    tolerance, point = TOLERANCES["fp32"], DEFAULTS[manifest.kind]
+    if manifest.mode == "backbone" or not len(output):
+        return []
+    rows = np.arange(len(output))
+    if manifest.kind == "detector":
+        _, decisions = judge_detector(output, output, rows, tolerance=tolerance, point=point)
+    else:
+        labels = manifest.labels
+        _, decisions = judge_classifier(
+            output, output, rows, labels=labels, tolerance=tolerance, point=point
+        )
+    return list(untold(decisions))

@@ -8,7 +8,13 @@ import pytest
 pytest.importorskip("onnxruntime", reason="needs the standin or export extra")
 
 from export.engine.cases import cases
-from export.engine.judging import DEFAULTS, TOLERANCES, judge_classifier, judge_detector, untold
+from export.engine.judging import (
+    DEFAULTS,
+    TOLERANCES,
+    golden_notes,
+    judge_classifier,
+    judge_detector,
+)
 from export.engine.onnx_runner import OnnxRunner
 from ropewatch.golden import golden_of, load_golden
 
@@ -44,7 +50,7 @@ def test_golden_outputs_decide() -> None:
                 output, output, rows, labels=manifest.labels, tolerance=tolerance, point=point
             )
         decisions[name] = found
-        assert not list(untold(found)), name
+        assert golden_notes(manifest, golden) == [], name
 
     persons = {one.threshold: one.positive for one in decisions["person"]}
     assert persons[0.35] >= 8

@@ -14,11 +14,11 @@ pytest.importorskip("onnxruntime", reason="needs the standin or export extra")
 helper = pytest.importorskip("onnx").helper
 
 from export.engine.gate import verify  # noqa: E402 (after the skips)
-from export.engine.judging import OperatingPoint  # noqa: E402
+from export.engine.judging import OperatingPoint, golden_notes  # noqa: E402
 from export.engine.onnx_runner import OnnxRunner  # noqa: E402
 from ropewatch.errors import ModelError  # noqa: E402
 from ropewatch.files import sha256_of  # noqa: E402
-from ropewatch.golden import Golden, golden_of  # noqa: E402
+from ropewatch.golden import Golden, golden_of, load_golden  # noqa: E402
 from ropewatch.manifest import manifest_of  # noqa: E402
 from ropewatch.receipt import Receipt, receipt_of  # noqa: E402
 from ropewatch.rope_head import head_of  # noqa: E402
@@ -308,6 +308,7 @@ def test_detector_pictures_without_anybody_are_said_to_tell_nothing(tmp_path: Pa
 
     assert receipt.verdict == "passed"
     assert "nothing in the golden outputs reaches a threshold" in receipt.notes[0]
+    assert golden_notes(*load_golden(onnx)) == list(receipt.notes), "the export says so as well"
 
 
 def test_backbone_is_judged_by_what_its_head_says_of_boxes(tmp_path: Path) -> None:
