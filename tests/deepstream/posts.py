@@ -85,13 +85,13 @@ def publishing(
     outbox.close()
 
 
-def incident_post(wire: Wire, incident_id: str, phase: Phase, sequence: int) -> Post:
-    """Make a message about an incident as the reporter does."""
+def incident_event(incident_id: str, phase: Phase, revision: int = 1) -> IncidentEvent:
+    """Make an event of one camera as its monitor does."""
     is_end = phase is Phase.END
-    event = IncidentEvent(
+    return IncidentEvent(
         phase=phase,
         incident_id=incident_id,
-        revision=2 if is_end else 1,
+        revision=revision,
         source_id="cam",
         person=1,
         object_ids=(1,),
@@ -111,6 +111,12 @@ def incident_post(wire: Wire, incident_id: str, phase: Phase, sequence: int) -> 
         end_reason=EndReason.ROPE_SEEN if is_end else None,
         duration_s=0.0 if is_end else None,
     )
+
+
+def incident_post(wire: Wire, incident_id: str, phase: Phase, sequence: int) -> Post:
+    """Make a message about an incident as the reporter does."""
+    message = wire.incident(
+        incident_event(incident_id, phase), sequence=sequence, time_ns=1_800_000_000 * 10**9
+    )
     lane = Lane.UPDATE if phase is Phase.UPDATE else Lane.ALERT
-    message = wire.incident(event, sequence=sequence, time_ns=1_800_000_000 * 10**9)
-    return Post(message, lane, incident_id, is_end=is_end)
+    return Post(message, lane, incident_id, is_end=phase is Phase.END)
