@@ -4,6 +4,7 @@ The exit code is the comparison's: 0 when every expected incident arrived and no
 """
 
 import argparse
+import shutil
 import signal
 import subprocess
 import sys
@@ -127,9 +128,12 @@ def _watch(
     overrides = {
         "mqtt.host": broker.host,
         "mqtt.port": str(broker.port),
+        "state_dir": str(output / "state"),
         "recording": str(output / "recording.jsonl"),
         "video.annotated_file": str(output / "annotated.mp4"),
     }
+    # The broker is a new one; what a run that was killed has left is not for it.
+    shutil.rmtree(output / "state", ignore_errors=True)
     command = [sys.executable, "-m", "ropewatch.cli", "run", "--site", str(site_file)]
     command += ["--backend", backend]
     for key, value in overrides.items():

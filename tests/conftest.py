@@ -11,6 +11,12 @@ from demo.broker import PrivateBroker
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def state_home(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Keep the outboxes of tests out of the home of whoever runs them."""
+    os.environ["XDG_STATE_HOME"] = str(tmp_path_factory.mktemp("state-home"))
+
+
 @pytest.fixture
 def broker() -> Iterator[PrivateBroker]:
     """Give a real mosquitto on a free loopback port, for one test."""
