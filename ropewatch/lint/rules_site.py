@@ -208,6 +208,29 @@ def score_label(config: Config) -> Iterator[Hit]:
 
 
 @rule(
+    "RW316",
+    Severity.ERROR,
+    "polarity that is not the model's",
+    "whoever exported the model said what its threshold is about; with the polarity wrong, "
+    "everyone who is safe raises an incident and nobody else does",
+    "set classifier.score_label and classifier.alert_when as the manifest has them, or export the "
+    "model with other ones",
+)
+def polarity(config: Config) -> Iterator[Hit]:
+    """Yield a site whose score label or side differs from the manifest's, where it has one."""
+    use, model = _as(config, Role.CLASSIFIER), config.manifest()
+    if use is None or model is None or model.polarity is None:
+        return
+    wanted, given = model.polarity, use.site.classifier
+    if (given.score_label, given.alert_when.value) != (wanted.score_label, wanted.alert_when):
+        what = (
+            f"classifier alerts when p({given.score_label}) is {given.alert_when.value}, the "
+            f"manifest says p({wanted.score_label}) {wanted.alert_when}"
+        )
+        yield Hit(what, line=use.line("classifier.score_label"), file=use.path)
+
+
+@rule(
     "RW312",
     Severity.WARNING,
     "batch-size below the number of cameras",
