@@ -10,7 +10,7 @@ from ropewatch.lint.rules_cameras import is_rtsp
 from ropewatch.nvinfer_keys import Release
 
 # What the graph sets on a live source beyond what every release has.
-_LIVE = (("nvurisrcbin", "init-rtsp-reconnect-interval"),)
+LIVE_PROPERTIES = (("nvurisrcbin", "init-rtsp-reconnect-interval"),)
 
 
 @rule(
@@ -61,7 +61,7 @@ def property_not_known(config: Config) -> Iterator[Hit]:
     if use is None or target is None or use.role is not Role.DETECTOR:
         return
     live = [one.id for one in use.site.sources if is_rtsp(one.uri)]
-    for element, name in _LIVE if live else ():
+    for element, name in LIVE_PROPERTIES if live else ():
         if since(element, name).has(target) is not True:
             what = f"{element} {name} (camera {live[0]}) with DeepStream {target.value}"
             yield Hit(what, line=use.line("sources"), file=use.path)

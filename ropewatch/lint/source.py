@@ -175,7 +175,7 @@ def _yaml_int(text: str) -> int:
     # std::stoi: what follows the digits is not looked at, and "true" throws.
     found = re.match(r"\s*([+-]?[0-9]+)", text)
     if found is None:
-        raise ValueError(repr(text))
+        raise ValueError(f"{text!r} is no integer (the YAML parser knows 0 and 1, not true)")
     return int(found[1])
 
 

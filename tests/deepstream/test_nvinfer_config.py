@@ -7,11 +7,16 @@ from pathlib import Path
 import pytest
 
 from deepstream.nvinfer_config import ENGINE_CODES, read_properties, refuse_faults
+from deepstream.plan import make_plan
+from ropewatch.element_properties import since
 from ropewatch.errors import ModelError
 from ropewatch.lint.check import RULES
 from ropewatch.lint.findings import Severity
+from ropewatch.lint.rules_release import LIVE_PROPERTIES
 from ropewatch.load import load_site
+from ropewatch.nvinfer_keys import Release
 from ropewatch.settings import SiteSettings
+from tests.sites import site
 
 BROKEN = Path(__file__).parents[1] / "lint" / "broken"
 CLEAN = {"rope.config.txt": ("classifier-threshold=0.5", "classifier-threshold=0")}
@@ -151,3 +156,12 @@ def test_paths_are_relative_to_the_config(tmp_path: Path) -> None:
         config.path("model-engine-file")
     with pytest.raises(ModelError, match="'two', want an integer"):
         config.integer("n", 0)
+
+
+def test_check_knows_every_property_of_the_graph_that_7_1_may_lack() -> None:
+    plan = make_plan(site([{"id": "a", "uri": "rtsp://a"}, {"id": "b", "uri": "/b.mp4"}]))
+
+    set_here = {(one.factory, name) for one in plan.elements for name in one.properties}
+
+    lacking = {one for one in set_here if since(*one).has(Release.DS_7_1) is not True}
+    assert lacking == set(LIVE_PROPERTIES)

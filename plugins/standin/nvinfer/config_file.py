@@ -1,6 +1,5 @@
 """Reads nvinfer configuration files, ini and YAML, into typed values. Meaning is config.py's."""
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +9,7 @@ import yaml
 
 from plugins.standin.gst import GLib
 from ropewatch.errors import ModelError
+from ropewatch.lint.source import YAML_SUFFIXES, read_value
 from ropewatch.nvinfer_keys import (
     CLASS_GROUP_PREFIX,
     CLASS_KEYS,
@@ -43,7 +43,7 @@ def read_config_file(path: Path) -> FileValues:
     """
     if not path.is_file():
         raise ModelError(f"{path}: no such file, want an nvinfer configuration; correct the path")
-    groups = _yaml_groups(path) if path.suffix in (".yml", ".yaml") else _ini_groups(path)
+    groups = _yaml_groups(path) if path.suffix in YAML_SUFFIXES else _ini_groups(path)
     if PROPERTY_GROUP not in groups:
         raise ModelError(
             f"{path}: no group [{PROPERTY_GROUP}], want one in an nvinfer configuration; "
@@ -66,7 +66,7 @@ def _typed(
     table: Mapping[str, Key],
 ) -> Group:
     values: Group = {}
-    yaml_file = found.path.suffix in (".yml", ".yaml")
+    yaml_file = found.path.suffix in YAML_SUFFIXES
     for name, read in raw.items():
         key = table.get(name)
         if key is None or (yaml_file and key.ini_only):
@@ -141,29 +141,6 @@ def _yaml_reader(value: Any) -> Callable[[Kind], Value]:
     def read(kind: Kind) -> Value:
         if not isinstance(value, str):
             raise ValueError(f"{value!r} is no scalar; nvinfer wants lists as one text, a;b;c")  # noqa: TRY004  a wrong value, like the others
-        return _from_text(value, kind)
+        return read_value(value, kind, is_yaml=True)
 
     return read
-
-
-def _from_text(text: str, kind: Kind) -> Value:
-    if kind in (Kind.STRING, Kind.PATH):
-        return text
-    if kind is Kind.BOOL:
-        return _leading_int(text) != 0
-    if kind is Kind.INT:
-        return _leading_int(text)
-    if kind is Kind.FLOAT:
-        return float(text)
-    parts = [part.strip() for part in text.split(";") if part.strip()]
-    if kind is Kind.INTS:
-        return tuple(map(_leading_int, parts))
-    return tuple(map(float, parts)) if kind is Kind.FLOATS else tuple(parts)
-
-
-def _leading_int(text: str) -> int:
-    # std::stoi: what follows the digits is not looked at, and "true" throws.
-    found = re.match(r"\s*([+-]?\d+)", text)
-    if found is None:
-        raise ValueError(f"{text!r} is no integer (the YAML parser knows 0 and 1, not true)")
-    return int(found[1])
