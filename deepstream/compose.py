@@ -27,6 +27,7 @@ from deepstream.probes.smooth import SmoothStage
 from deepstream.publisher import Publisher
 from deepstream.recorder import Recorder
 from deepstream.reporter import Reporter
+from ropewatch.decision import to_ns
 from ropewatch.errors import SettingsError
 from ropewatch.labels import (
     check_person_class,
@@ -37,6 +38,7 @@ from ropewatch.labels import (
 from ropewatch.monitor import SourceMonitor
 from ropewatch.nvinfer_keys import PGIE_ID, SGIE_ID
 from ropewatch.settings import SiteSettings
+from ropewatch.spread import Spread
 from ropewatch.wire import Wire
 
 # scaling-compute-hw: 1 scales on the GPU, which has no limit on the scale factor.
@@ -73,6 +75,7 @@ def compose(site: SiteSettings, backend: Backend) -> App:
     """
     detector, classifier = _read_configs(site, backend)
     versions = _check_device_files(site, detector, classifier, backend)
+    versions["config"] = site.digest()
     if site.video.annotated_file is not None:
         _make_folder(site.video.annotated_file, key="video.annotated_file")
     voice = _make_voice(site, backend, versions)
@@ -83,7 +86,10 @@ def compose(site: SiteSettings, backend: Backend) -> App:
         sgie_id=SGIE_ID,
     )
     in_flight = FramesInFlight()
-    smooth = _make_smooth(site, classifier, voice.dispatcher, door, in_flight)
+    spreads = _make_spreads(site)
+    smooth = _make_smooth(
+        site, classifier, voice.dispatcher, door, in_flight=in_flight, spreads=spreads
+    )
     stages: dict[str, Stage] = {
         "expand": ExpandStage(
             door=door,
@@ -92,6 +98,7 @@ def compose(site: SiteSettings, backend: Backend) -> App:
             frame_wh_px=(site.muxer.width_px, site.muxer.height_px),
             network_wh_px=classifier.network_wh_px,
             limit_scale=classifier.integer("scaling-compute-hw", 0) != GPU_SCALING,
+            spreads=spreads,
         ),
         "restore": RestoreStage(door, in_flight),
         "smooth": smooth,
@@ -135,7 +142,7 @@ def _check_device_files(
 
 def _make_voice(site: SiteSettings, backend: Backend, versions: Mapping[str, str]) -> Voice:
     outbox = Outbox(state_dir(site), site.mqtt.outbox)
-    wire = Wire(site=site.site, box=site.box, boot_id=outbox.boot_id)
+    wire = Wire(site=site.site, box=site.box, boot_id=outbox.boot_id, versions=versions)
     publisher = Publisher(
         site.mqtt, outbox, client_id=f"ropewatch-{site.site}-{site.box}", will=wire.will()
     )
@@ -156,7 +163,9 @@ def _make_smooth(
     classifier: NvinferProperties,
     dispatcher: Dispatcher,
     door: MetaDoor,
+    *,
     in_flight: FramesInFlight,
+    spreads: tuple[Spread, ...],
 ) -> SmoothStage:
     source_ids = tuple(source.id for source in site.sources)
     labels_file = classifier.path("labelfile-path")
@@ -172,6 +181,22 @@ def _make_smooth(
         labels=labels,
         score_index=check_score_label(labels_file, labels, site.classifier.score_label),
         draw=site.video.annotated_file is not None,
+        spreads=spreads,
+    )
+
+
+def _make_spreads(site: SiteSettings) -> tuple[Spread, ...]:
+    most = site.classifier.max_crops_per_frame
+    if most is None:
+        return ()
+    decisions = [site.judging(source.id).decision for source in site.sources]
+    return tuple(
+        Spread(
+            most=most,
+            threshold=decision.threshold,
+            max_evidence_age_ns=to_ns(decision.max_evidence_age_s),
+        )
+        for decision in decisions
     )
 
 
@@ -188,8 +213,15 @@ def _make_health(site: SiteSettings, graph: Graph, smooth: SmoothStage, voice: V
             for source in site.sources
         ),
         counts=lambda: [
-            Counts(*of_one)
-            for of_one in zip(smooth.frames, smooth.seen, smooth.judged, strict=True)
+            Counts(
+                frames=smooth.frames[index],
+                seen=smooth.seen[index],
+                judged=smooth.judged[index],
+                gaps=smooth.gaps[index],
+                overdue=smooth.spreads[index].overdue if smooth.spreads else 0,
+                lasting=smooth.lasting[index],
+            )
+            for index in range(len(site.sources))
         ],
         blind_after_s=site.health.blind_after_s,
         counters={

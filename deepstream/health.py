@@ -1,5 +1,6 @@
 """What the box can say about itself: which cameras see, what was dropped, what failed."""
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -18,11 +19,23 @@ class CameraReason(str, Enum):
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """What the smooth stage has counted of one camera so far."""
+    """What the stages have counted of one camera so far.
+
+    Attributes:
+        frames: judged frames.
+        seen: persons in them.
+        judged: persons of whom the classifier gave a score.
+        gaps: frames that came later than `max_evidence_age_s` after the one before.
+        overdue: persons who were passed over although their evidence was older than that.
+        lasting: persons of the newest frame, not a sum, who have been unknown for long.
+    """
 
     frames: int = 0
     seen: int = 0
     judged: int = 0
+    gaps: int = 0
+    overdue: int = 0
+    lasting: int = 0
 
 
 @dataclass(slots=True)
@@ -32,6 +45,8 @@ class CameraHealth:
     Attributes:
         live: it runs in real time, so that an end of its stream is a loss.
         unjudged_since_s: when people were first seen of whom the classifier gave no score.
+        gap_s: when frames were last too far apart.
+        overdue_s: when somebody last waited too long for the classifier.
     """
 
     source_id: str
@@ -40,6 +55,8 @@ class CameraHealth:
     last_frame_s: float | None = None
     counts: Counts = Counts()
     unjudged_since_s: float | None = None
+    gap_s: float = -math.inf
+    overdue_s: float = -math.inf
     failed: str | None = None
     ended: bool = False
     reported: CameraReason | str | None = "unreported"
@@ -52,6 +69,10 @@ class CameraHealth:
             self.unjudged_since_s = None
         elif counts.seen != self.counts.seen and self.unjudged_since_s is None:
             self.unjudged_since_s = now_s
+        if counts.gaps != self.counts.gaps:
+            self.gap_s = now_s
+        if counts.overdue != self.counts.overdue:
+            self.overdue_s = now_s
         self.counts = counts
 
     def reason_blind(self, now_s: float, blind_after_s: float) -> CameraReason | None:
@@ -113,8 +134,20 @@ class Health:
             since_s = camera.unjudged_since_s
             if since_s is not None and now_s - since_s >= self.blind_after_s:
                 wrong.append(f"camera {camera.source_id}: people are not judged")
+            wrong += [f"camera {camera.source_id}: {each}" for each in self._doubts(camera, now_s)]
         wrong += self.conditions()
         return wrong + [f"{name} {count}" for name, count in self.troubles().items()]
+
+    def _doubts(self, camera: CameraHealth, now_s: float) -> list[str]:
+        """Say why less is known than should be; for `blind_after_s` after it was last seen."""
+        doubts = []
+        if now_s - camera.overdue_s < self.blind_after_s:
+            doubts.append("classifier_overloaded, people wait longer than max_evidence_age_s")
+        if now_s - camera.gap_s < self.blind_after_s:
+            doubts.append("frames_too_far_apart, further than max_evidence_age_s")
+        if camera.counts.lasting:
+            doubts.append("unknown_lasting, people are unknown for longer than unknown_after_s")
+        return doubts
 
     def troubles(self) -> dict[str, int]:
         """Return the counters that are not zero: something was dropped, refused or failed."""

@@ -16,6 +16,8 @@ from ropewatch.observations import BoxLtwh
 
 UNTRACKED_OBJECT_ID: Final = 2**64 - 1
 NO_TIME: Final = 2**64 - 1
+# No nvinfer may have this id (nvinfer's gie-unique-id is above 0).
+PARKED_ID: Final = 0
 MAX_TEXT_CHARS: Final = 127
 
 Colour = tuple[float, float, float, float]
@@ -88,10 +90,26 @@ class MetaDoor:
         for data in _items(frame.view.obj_meta_list):
             person = self._pyds.NvDsObjectMeta.cast(data)
             if (
-                person.unique_component_id == self._pgie_id
+                person.unique_component_id in {self._pgie_id, PARKED_ID}
                 and person.class_id == self._person_class_id
             ):
                 yield person
+
+    def park(self, person: Any) -> None:
+        """Make the classifier pass a person over; `unpark` undoes it.
+
+        nvinfer compares operate-on-gie-id with the object's component before all else, and an
+        object that it rejects keeps its history (should_infer_object and
+        gst_nvinfer_process_objects in gstnvinfer.cpp, DeepStream 9.1): a cached label may be
+        attached, tensor metadata is not. A class id outside operate-on-class-ids would do too,
+        but a negative one makes nvinfer read out of bounds.
+        """
+        person.unique_component_id = PARKED_ID
+
+    def unpark(self, person: Any) -> None:
+        """Give a person back to the detector."""
+        if person.unique_component_id == PARKED_ID:
+            person.unique_component_id = self._pgie_id
 
     def box(self, person: Any) -> BoxLtwh:
         """Return the working box, left, top, width, height in muxer-output pixels."""

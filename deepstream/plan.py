@@ -8,7 +8,7 @@ import itertools
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from ropewatch.nvinfer_keys import PGIE_ID, SGIE_ID
 from ropewatch.settings import SiteSettings, SourceSettings, VideoSettings
@@ -53,11 +53,16 @@ class ProbeSpec:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The whole graph. Probes on one pad run in the order given."""
+    """The whole graph. Probes on one pad run in the order given.
+
+    Attributes:
+        judging: what the smooth stage goes by, for each camera: plain data by section.
+    """
 
     elements: tuple[ElementSpec, ...]
     links: tuple[LinkSpec, ...]
     probes: tuple[ProbeSpec, ...]
+    judging: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def element(self, name: str) -> ElementSpec:
         """Return the element of that name."""
@@ -93,7 +98,21 @@ def make_plan(site: SiteSettings) -> Plan:
         ProbeSpec("restore", "sgie", "src"),
         ProbeSpec("smooth", "sgie", "src"),
     )
-    return Plan(elements=(*sources, *trunk), links=(*into_mux, *along_trunk), probes=probes)
+    return Plan(
+        elements=(*sources, *trunk),
+        links=(*into_mux, *along_trunk),
+        probes=probes,
+        judging={source.id: _judging(site, source.id) for source in site.sources},
+    )
+
+
+def _judging(site: SiteSettings, source_id: str) -> dict[str, Any]:
+    judging = site.judging(source_id)
+    return {
+        "smoothing": judging.smoothing.model_dump(mode="json"),
+        "decision": judging.decision.model_dump(mode="json"),
+        "zones": [zone.model_dump(mode="json") for zone in judging.zones],
+    }
 
 
 def is_live(uri: str) -> bool:

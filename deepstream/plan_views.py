@@ -25,7 +25,7 @@ COLOURS: Final = {
 
 
 def to_json(plan: Plan) -> str:
-    """Return the plan as a JSON object with elements, links and probes."""
+    """Return the plan as a JSON object with elements, links, probes and what cameras go by."""
     return json.dumps(
         {
             "elements": [
@@ -41,6 +41,7 @@ def to_json(plan: Plan) -> str:
                 {"stage": probe.stage, "element": probe.element, "pad": probe.pad}
                 for probe in plan.probes
             ],
+            "judging": plan.judging,
         },
         indent=2,
     )

@@ -12,9 +12,11 @@ from deepstream.health import CameraReason
 from deepstream.lanes import Lane, Post
 from ropewatch.decision import RopeState
 from ropewatch.incidents import IncidentEvent, Phase
+from ropewatch.monitor import FrameResult
 from ropewatch.wire import Message, Wire
 
 STATE_EVERY_S: Final = 1.0
+NOBODY: Final = FrameResult((), ())
 
 
 log = logging.getLogger("ropewatch.reporter")
@@ -65,7 +67,7 @@ class Reporter:
         self._clock = clock
         self._sequence = 0
         self._open: dict[str, dict[str, None]] = {}
-        self._told_state: dict[str, tuple[tuple[str, ...], int, int, int]] = {}
+        self._told_state: dict[str, tuple[tuple[str, ...], tuple[int, ...]]] = {}
         self._told_state_s: dict[str, float] = {}
         self._told_reasons: tuple[str, ...] | None = None
         self._told_status_s = 0.0
@@ -74,7 +76,7 @@ class Reporter:
         """End what an earlier run has left open, and say that nothing is open now."""
         self._recover()
         for source_id in source_ids:
-            self._camera_state(source_id, 0, 0, 0)
+            self._camera_state(source_id, NOBODY)
 
     def take(self, decided: Decided) -> None:
         """Publish incident events, then the camera's state.
@@ -87,18 +89,12 @@ class Reporter:
         self._outlet.offer(*[self._incident(event) for event in decided.events])
         source_id = decided.source_id
         if decided.closed:
-            self._camera_state(source_id, 0, 0, 0)
+            self._camera_state(source_id, NOBODY)
         elif decided.frame is not None:
             waited_s = self._clock() - self._told_state_s.get(source_id, -STATE_EVERY_S)
             if decided.events or waited_s >= STATE_EVERY_S:
                 _observation, result = decided.frame
-                counts = Counter(verdict.state for verdict in result.verdicts)
-                self._camera_state(
-                    source_id,
-                    counts[RopeState.SAFE],
-                    counts[RopeState.UNSAFE],
-                    counts[RopeState.UNKNOWN],
-                )
+                self._camera_state(source_id, result)
 
     def camera_status(self, source_id: str, reason: CameraReason | None) -> None:
         """Say that a camera is watched, or why it is blind."""
@@ -171,9 +167,16 @@ class Reporter:
             log.warning("ended what an earlier run has left open count=%d", len(ends))
             self._outlet.offer(*ends)
 
-    def _camera_state(self, source_id: str, safe: int, unsafe: int, unknown: int) -> None:
+    def _camera_state(self, source_id: str, result: FrameResult) -> None:
         open_incidents = tuple(self._open.get(source_id, ()))
-        state = (open_incidents, safe, unsafe, unknown)
+        of_state = Counter(each.state for each in result.verdicts if each.watched)
+        counts = (
+            of_state[RopeState.SAFE],
+            of_state[RopeState.UNSAFE],
+            of_state[RopeState.UNKNOWN],
+            result.unknown_lasting,
+        )
+        state = (open_incidents, counts)
         if state == self._told_state.get(source_id):
             return
         self._told_state[source_id] = state
@@ -183,8 +186,9 @@ class Reporter:
                 source_id,
                 time_ns=self._unix_ns(),
                 open_incidents=open_incidents,
-                safe=safe,
-                unsafe=unsafe,
-                unknown=unknown,
+                safe=counts[0],
+                unsafe=counts[1],
+                unknown=counts[2],
+                unknown_lasting=counts[3],
             )
         )

@@ -6,7 +6,13 @@
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import (
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 from typing_extensions import Self
 
 from ropewatch.section import Name, Section
@@ -51,12 +57,15 @@ class SmoothingSettings(Section):
         return self
 
 
-class DecisionOverrides(Section):
-    """From smoothed scores to safe, unsafe, unknown, for one camera; left out: the site's."""
+class DecisionSettings(Section):
+    """From smoothed scores to safe, unsafe, unknown. Times are seconds of stream time."""
 
-    model_config = ConfigDict(json_schema_extra=_without_defaults)
-
-    threshold: float | None = Field(None, ge=0, le=1, description="Unset: the site's.")
+    threshold: float = Field(
+        ge=0,
+        le=1,
+        description="Operating point of the model, for score_label; it belongs to one "
+        "model and one mode, so it has no default.",
+    )
     release_below: float | None = Field(
         None,
         ge=0,
@@ -114,23 +123,27 @@ class DecisionOverrides(Section):
     )
 
 
-class DecisionSettings(DecisionOverrides):
-    """From smoothed scores to safe, unsafe, unknown. Times are seconds of stream time."""
-
-    model_config = ConfigDict(json_schema_extra=None)
-
-    threshold: float = Field(
-        ge=0,
-        le=1,
-        description="Operating point of the model, for score_label; it belongs to one "
-        "model and one mode, so it has no default.",
-    )
-
-
-class SmoothingOverrides(SmoothingSettings):
-    """Temporal median of the scores of one camera; left out: the site's."""
+class _Overrides(Section):
+    """Base: what a camera leaves out is the site's, so only what it sets is written anywhere."""
 
     model_config = ConfigDict(json_schema_extra=_without_defaults)
+
+    @model_serializer(mode="wrap")
+    def _only_what_is_set(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        written: dict[str, Any] = write(self)
+        return {key: value for key, value in written.items() if key in self.model_fields_set}
+
+
+class SmoothingOverrides(_Overrides, SmoothingSettings):
+    """Temporal median of the scores of one camera; left out: the site's."""
+
+
+class DecisionOverrides(_Overrides, DecisionSettings):
+    """From smoothed scores to safe, unsafe, unknown, for one camera; left out: the site's."""
+
+    threshold: float | None = Field(  # type: ignore[assignment]  # unset, not unknown
+        None, ge=0, le=1, description="Unset: the site's."
+    )
 
 
 class OverrideSettings(Section):
@@ -185,12 +198,8 @@ def overridden(
         ValueError: smoothing settings that do not go together.
     """
     return (
-        decision.model_copy(update=_given(overrides.decision)),
+        decision.model_copy(update=overrides.decision.model_dump()),
         SmoothingSettings.model_validate(
-            smoothing.model_dump() | overrides.smoothing.model_dump(exclude_unset=True)
+            smoothing.model_dump() | overrides.smoothing.model_dump()
         ),
     )
-
-
-def _given(section: Section) -> dict[str, Any]:
-    return section.model_dump(exclude_unset=True)

@@ -98,6 +98,11 @@ class SourceMonitor:
         self._frame_wh_px = (settings.muxer.width_px, settings.muxer.height_px)
 
     @property
+    def max_evidence_age_ns(self) -> int:
+        """Age from which on a verdict is unknown."""
+        return to_ns(self._decision.max_evidence_age_s)
+
+    @property
     def open_incidents(self) -> tuple[str, ...]:
         """Ids of the open incidents, oldest person first."""
         return tuple(p.incident.incident_id for p in self._people if p.incident is not None)

@@ -81,9 +81,8 @@ class IncidentEvidence(Payload):
         description="Persons whose box lay over this one's. Where the tracker swapped ids then, "
         "evidence from before may be theirs."
     )
-    digests: dict[str, str] = Field(
-        description="SHA-256 of the model files (detector, classifier) and of the settings "
-        "(config, camera addresses left out)."
+    versions: dict[str, str] = Field(
+        description="By what it was made: detector, classifier and config, as in the box's status."
     )
 
 

@@ -34,6 +34,7 @@ class RecordedPerson:
         state: safe, unsafe or unknown.
         crop_ltwh_px: what the classifier looked at.
         incident_id: of the open incident, None without one.
+        watched: False outside the camera's zones; older recordings know none.
     """
 
     person: int
@@ -45,6 +46,7 @@ class RecordedPerson:
     state: RopeState
     crop_ltwh_px: BoxLtwh | None
     incident_id: str | None
+    watched: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +104,7 @@ def frame_line(frame: FrameObservation, result: FrameResult) -> str:
             "state": verdict.state.value,
             "crop_ltwh_px": observation.crop_ltwh_px,
             "incident_id": verdict.incident_id,
+            "watched": verdict.watched,
         }
         for observation, verdict in zip(frame.persons, result.verdicts, strict=True)
     ]

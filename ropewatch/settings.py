@@ -4,6 +4,7 @@ Every section is frozen and refuses unknown keys. Relative paths are relative to
 and are made absolute when the file is loaded.
 """
 
+import hashlib
 from collections import Counter
 from collections.abc import Iterable
 from enum import Enum
@@ -301,6 +302,15 @@ class SiteSettings(Section):
         source = {source.id: source for source in self.sources}[source_id]
         decision, smoothing = overridden(self.decision, self.smoothing, source.overrides)
         return Judging(decision, smoothing, source.zones)
+
+    def digest(self) -> str:
+        """Return the SHA-256 of the settings as they apply, defaults included.
+
+        Camera addresses are left out: they may hold passwords, and a digest of a short secret
+        can be guessed at leisure by everybody who reads it.
+        """
+        text = self.model_dump_json(exclude={"sources": {"__all__": {"uri"}}})
+        return hashlib.sha256(text.encode()).hexdigest()
 
     def _check_decision(self, decision: DecisionSettings, where: str) -> None:
         frame_s, age_s = 1 / self.muxer.fps, decision.max_evidence_age_s

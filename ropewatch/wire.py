@@ -66,13 +66,13 @@ class Wire:
         site: the site's name.
         box: the box's name.
         boot_id: new with each start of the program; orders messages together with `sequence`.
-        digests: what the decisions are made by: SHA-256 of models and settings, by name.
+        versions: what the decisions are made by, models and settings, by name.
     """
 
     site: str
     box: str
     boot_id: str
-    digests: Mapping[str, str] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=dict)
 
     def topic(self, *parts: str) -> str:
         """Return a topic of this box."""
@@ -180,7 +180,7 @@ class Wire:
                 for track in evidence.tracks
             ),
             crossed=evidence.crossed,
-            digests=dict(self.digests),
+            versions=dict(self.versions),
         )
 
     def status(

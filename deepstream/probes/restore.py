@@ -8,7 +8,7 @@ from deepstream.probes.crops import FramesInFlight
 
 @dataclass(slots=True)
 class RestoreStage:
-    """Operates: writes back, bit for bit, the boxes that the expand stage saved.
+    """Operates: writes back, bit for bit, what the expand stage changed.
 
     Runs on the SGIE's src pad, before the smooth stage, also for persons that the SGIE skipped.
     """
@@ -24,6 +24,9 @@ class RestoreStage:
         """
         saved = self.in_flight.peek(frame.key)
         persons = list(self.door.persons(frame))
+        # First, whatever comes: nobody downstream may miss somebody who was passed over.
+        for person in persons:
+            self.door.unpark(person)
         if saved is None or len(saved.boxes_ltwh_px) != len(persons):
             raise LookupError(
                 f"frame {frame.key}: {len(persons)} persons, want those that were expanded"

@@ -15,12 +15,15 @@ from ropewatch.incidents import EndReason, IncidentEvent
 from ropewatch.labels import check_class_count
 from ropewatch.monitor import FrameResult, SourceMonitor, Verdict
 from ropewatch.observations import BoxLtwh, FrameObservation, PersonObservation
+from ropewatch.spread import Spread
 
 COLOURS: Final[Mapping[RopeState, Colour]] = {
     RopeState.SAFE: (0.10, 0.60, 0.20, 1.0),
     RopeState.UNSAFE: (0.85, 0.10, 0.10, 1.0),
     RopeState.UNKNOWN: (0.95, 0.60, 0.05, 1.0),
 }
+
+OUTSIDE_COLOUR: Final[Colour] = (0.50, 0.50, 0.50, 1.0)
 
 
 class Sink(Protocol):
@@ -47,6 +50,9 @@ class SmoothStage:
         frames: judged frames of each source.
         seen: persons in them.
         judged: persons of whom the classifier gave a score.
+        lasting: persons of the newest frame who have been unknown for long.
+        gaps: frames that came later than `max_evidence_age_s` after the one before.
+        spreads: learns who needs the classifier most; empty where all are judged.
     """
 
     door: MetaDoor
@@ -59,9 +65,12 @@ class SmoothStage:
     labels: tuple[str, ...]
     score_index: int
     draw: bool
+    spreads: tuple[Spread, ...] = ()
     frames: list[int] = field(default_factory=list)
     seen: list[int] = field(default_factory=list)
     judged: list[int] = field(default_factory=list)
+    lasting: list[int] = field(default_factory=list)
+    gaps: list[int] = field(default_factory=list)
     frames_without_time: int = 0
     last_pts_ns: list[int] = field(default_factory=list)
     _stopped: bool = False
@@ -71,6 +80,7 @@ class SmoothStage:
     def __post_init__(self) -> None:
         count = len(self.monitors)
         self.frames, self.seen, self.judged = [0] * count, [0] * count, [0] * count
+        self.lasting, self.gaps = [0] * count, [0] * count
         self.last_pts_ns = [0] * count
 
     def stop(self) -> None:
@@ -85,6 +95,7 @@ class SmoothStage:
         """
         with self._lock:
             events = self.monitors[pad_index].close(reason, self.last_pts_ns[pad_index])
+            self.lasting[pad_index] = 0
             self.sink.offer_closed(self.source_ids[pad_index], events)
 
     def __call__(self, frame: FrameMeta) -> None:
@@ -105,7 +116,8 @@ class SmoothStage:
             return
         if self.draw:
             for person, verdict in zip(persons, result.verdicts, strict=True):
-                self.door.draw(person, text=_text(verdict), colour=COLOURS[verdict.state])
+                colour = COLOURS[verdict.state] if verdict.watched else OUTSIDE_COLOUR
+                self.door.draw(person, text=_text(verdict), colour=colour)
 
     def _observation(
         self,
@@ -135,10 +147,17 @@ class SmoothStage:
         with self._lock:
             if self._stopped:
                 return None
-            result = self.monitors[pad_index].update(observation)
+            monitor = self.monitors[pad_index]
+            result = monitor.update(observation)
+            waited_ns = observation.pts_ns - self.last_pts_ns[pad_index]
+            if self.frames[pad_index] and waited_ns > monitor.max_evidence_age_ns:
+                self.gaps[pad_index] += 1
             self.last_pts_ns[pad_index] = observation.pts_ns
             # Under the lock: what is handed over is in the order in which it was decided.
             self.sink.offer_frame(observation, result)
+        if self.spreads:
+            self.spreads[pad_index].learn(result.verdicts)
+        self.lasting[pad_index] = result.unknown_lasting
         self.seen[pad_index] += len(observation.persons)
         self.judged[pad_index] += sum(one.score is not None for one in observation.persons)
         self.frames[pad_index] += 1
@@ -165,6 +184,8 @@ class SmoothStage:
 
 
 def _text(verdict: Verdict) -> str:
+    if not verdict.watched:
+        return f"P{verdict.person} outside the zones"
     raw = "-" if verdict.score is None else f"{verdict.score:.2f}"
     smoothed = "-" if verdict.smoothed is None else f"{verdict.smoothed:.2f}"
     return f"P{verdict.person} {verdict.state.value} raw {raw} smooth {smoothed}"

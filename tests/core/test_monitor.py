@@ -309,6 +309,18 @@ def test_trail_is_bounded_at_any_frame_rate() -> None:
     assert start.evidence.trail[-1].pts_ns == S
 
 
+def test_person_who_stays_unknown_is_counted_after_unknown_after() -> None:
+    monitor = _monitor(unknown_after_s=2, max_evidence_age_s=1)
+    monitor.update(frame(0, [seen(0.1)]))
+
+    lasting = [monitor.update(frame(n, [seen()])).unknown_lasting for n in range(1, 6)]
+    back = monitor.update(frame(6, [seen(0.1)]))
+
+    # Unknown from the first frame in which the verdict is older than 1 s.
+    assert lasting == [0, 0, 0, 1, 1]
+    assert back.unknown_lasting == 0
+
+
 def test_time_that_jumps_back_resets_smoothing_but_not_incidents() -> None:
     monitor = _monitor(open_after_s=0, smoothing={})
     _run(monitor, *(frame(100 + 0.04 * n, [seen(0.9)]) for n in range(10)))

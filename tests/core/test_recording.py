@@ -69,6 +69,7 @@ def test_frame_line_holds_verdicts_beside_observations() -> None:
         "state": "safe",
         "crop_ltwh_px": [0, 0, 64, 64],
         "incident_id": None,
+        "watched": True,
     }
     assert (second["object_id"], second["score"], second["state"]) == (None, None, "unknown")
 

@@ -57,3 +57,23 @@ def test_schema_of_overrides_claims_no_default_of_its_own() -> None:
         assert not any("default" in of_key for of_key in definitions[name]["properties"].values())
     assert definitions["DecisionSettings"]["properties"]["open_after_s"]["default"] == 0.5
     assert definitions["DecisionSettings"]["required"] == ["threshold"]
+
+
+def test_settings_that_are_written_out_and_read_again_hold_the_same_for_each_camera() -> None:
+    camera = {"id": "a", "uri": "/a.mp4", "overrides": {"decision": {"open_after_s": 2}}}
+    settings = _site([camera], decision={"threshold": 0.4, "close_after_s": 9})
+
+    again = SiteSettings.model_validate_json(settings.model_dump_json())
+
+    assert again.judging("a") == settings.judging("a")
+    assert again.digest() == settings.digest()
+
+
+def test_digest_is_of_what_applies_and_not_of_camera_addresses() -> None:
+    plain, other = ([{"id": "a", "uri": uri}] for uri in ("/a.mp4", "/b.mp4"))
+
+    digest = _site(plain).digest()
+
+    assert _site(other).digest() == digest
+    assert _site(plain, smoothing={"newest": 7}).digest() == digest
+    assert _site(plain, smoothing={"newest": 6}).digest() != digest

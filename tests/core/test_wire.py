@@ -18,7 +18,7 @@ from ropewatch.wire import EXPIRY_MIN_S, Message, Wire, parse_incident, rfc3339,
 from tests.core.builders import site_data
 
 SCHEMAS = Path(__file__).parents[2] / "configs" / "schema"
-WIRE = Wire(site="yard", box="box1", boot_id="01BOOT", digests={"config": "ab12"})
+WIRE = Wire(site="yard", box="box1", boot_id="01BOOT", versions={"config": "ab12"})
 NOW_NS = 1_795_223_378_123_456_789
 START = IncidentEvent(
     phase=Phase.START,
@@ -105,7 +105,7 @@ def test_incident_explains_itself() -> None:
         "crop_ltwh_px": [0, 12, 90, 108],
         "tracks": [{"object_id": "9223372036854775808", "since_pts_ns": 4_000_000_000}],
         "crossed": [5],
-        "digests": {"config": "ab12"},
+        "versions": {"config": "ab12"},
     }
 
 

@@ -1,4 +1,7 @@
 import functools
+from dataclasses import replace
+
+import pytest
 
 from deepstream.health import CameraHealth, CameraReason, Counts, Health
 
@@ -112,6 +115,44 @@ def test_people_who_are_seen_and_never_judged_are_said() -> None:
     assert watched.reasons() == ["camera a: people are not judged"]
 
     counts[0] = Counts(frames=10, seen=10, judged=1)
+    watched.look()
+
+    assert watched.reasons() == []
+
+
+@pytest.mark.parametrize(
+    ("counts", "reason"),
+    [
+        (
+            Counts(frames=3, overdue=1),
+            "camera a: classifier_overloaded, people wait longer than max_evidence_age_s",
+        ),
+        (
+            Counts(frames=3, gaps=1),
+            "camera a: frames_too_far_apart, further than max_evidence_age_s",
+        ),
+        (
+            Counts(frames=3, lasting=2),
+            "camera a: unknown_lasting, people are unknown for longer than unknown_after_s",
+        ),
+    ],
+)
+def test_health_names_a_camera_of_which_less_is_known_than_should_be(
+    counts: Counts, reason: str
+) -> None:
+    clock = Clock()
+    now = [counts]
+    watched = Health(
+        cameras=(CameraHealth("a", started_s=clock.now_s),),
+        counts=lambda: now,
+        blind_after_s=5.0,
+        clock=clock,
+    )
+    watched.look()
+    assert watched.reasons() == [reason]
+
+    now[0] = replace(counts, frames=4, lasting=0)
+    clock.now_s += 5.0
     watched.look()
 
     assert watched.reasons() == []

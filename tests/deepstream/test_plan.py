@@ -84,10 +84,10 @@ def plan() -> Plan:
     return make_plan(site([{"id": "a", "uri": "rtsp://user:secret@cam/1"}, *TWO_FILES[1:]]))
 
 
-def test_json_view_holds_elements_links_and_probes(plan: Plan) -> None:
+def test_json_view_holds_the_graph_and_what_each_camera_goes_by(plan: Plan) -> None:
     document = json.loads(to_json(plan))
 
-    assert set(document) == {"elements", "links", "probes"}
+    assert set(document) == {"elements", "links", "probes", "judging"}
     names = {element["name"] for element in document["elements"]}
     assert all(end in names for link in document["links"] for end in link)
 

@@ -8,7 +8,7 @@ from deepstream.lanes import Lane, Post
 from deepstream.reporter import Reporter
 from ropewatch.incidents import EndReason
 from ropewatch.monitor import SourceMonitor
-from ropewatch.observations import FrameObservation, PersonObservation
+from ropewatch.observations import BoxLtwh, FrameObservation, PersonObservation
 from ropewatch.wire import Message, Wire
 from tests.sites import site
 
@@ -33,6 +33,10 @@ class Outlet:
         return [json.loads(m.payload) for m in self.messages if m.topic.endswith(suffix)]
 
 
+HERE: BoxLtwh = (10.0, 10.0, 20.0, 40.0)
+OUTSIDE: BoxLtwh = (400.0, 10.0, 20.0, 40.0)
+
+
 class Bench:
     """One camera's monitor in front of a reporter, with a clock to turn."""
 
@@ -49,14 +53,18 @@ class Bench:
             clock=lambda: self.now_s,
         )
         decision = {"threshold": 0.5, "open_after_s": 0, "close_after_s": 0, "update_every_s": 1}
-        settings = site([{"id": "cam", "uri": "/a.mp4"}], decision=decision)
+        zone = {"name": "left", "kind": "include", "polygon": [[0, 0], [0.5, 0], [0.5, 1], [0, 1]]}
+        settings = site([{"id": "cam", "uri": "/a.mp4", "zones": [zone]}], decision=decision)
         ids = iter(f"id-{n}" for n in range(1000))
         self.monitor = SourceMonitor("cam", settings, lambda: next(ids))
 
-    def see(self, number: int, score: float) -> None:
-        person = PersonObservation(1, (10.0, 10.0, 20.0, 40.0), 0.9, score)
+    def see(self, number: int, score: float | None, *boxes: BoxLtwh) -> None:
+        persons = tuple(
+            PersonObservation(track, box, 0.9, score)
+            for track, box in enumerate(boxes or (HERE,), start=1)
+        )
         pts_ns = number * 100_000_000
-        frame = FrameObservation("cam", number, pts_ns, None, (640, 360), True, (person,))
+        frame = FrameObservation("cam", number, pts_ns, None, (640, 360), True, persons)
         result = self.monitor.update(frame)
         self.reporter.take(Decided("cam", (frame, result), result.events))
         self.now_s += 0.1
@@ -151,6 +159,14 @@ def test_the_retained_counts_are_those_of_the_incident_s_own_frame(bench: Bench)
     last = bench.outlet.of("/camera/cam/state")[-1]
     assert last["open_incidents"] == ["id-0"]
     assert last["counts"] == {"safe": 0, "unsafe": 1, "unknown": 0, "unknown_lasting": 0}
+
+
+def test_people_outside_the_zones_are_not_counted_and_lasting_doubt_is(bench: Bench) -> None:
+    for number in range(120):
+        bench.see(number, None, OUTSIDE, HERE)
+
+    last = bench.outlet.of("/camera/cam/state")[-1]
+    assert last["counts"] == {"safe": 0, "unsafe": 0, "unknown": 1, "unknown_lasting": 1}
 
 
 def test_a_closed_camera_counts_nobody(bench: Bench) -> None:

@@ -68,10 +68,15 @@ def make_clip(
     return path
 
 
-def write_models(folder: Path) -> None:
-    """Write the two networks, their labels and their nvinfer configs."""
+def write_models(folder: Path, people: int = 1) -> None:
+    """Write the two networks, their labels and their nvinfer configs.
+
+    Args:
+        folder: is made.
+        people: whom the detector sees, side by side.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    _write_detector(folder / "person.onnx")
+    _write_detector(folder / "person.onnx", people)
     _write_classifier(folder / "rope.onnx")
     (folder / "person_labels.txt").write_text("person\n")
     (folder / "rope_labels.txt").write_text("roped;unroped\n")
@@ -152,8 +157,10 @@ def tiny_site(folder: Path, uris: dict[str, str], **sections: object) -> SiteSet
     return site(sources, **{**defaults, **sections})
 
 
-def _write_detector(path: Path) -> None:
-    row = np.array([[[*PERSON_XYXY, 0.9, 0.0]]], np.float32)
+def _write_detector(path: Path, people: int) -> None:
+    left, top, right, bottom = PERSON_XYXY
+    places = [(left + 12 * n, top, right + 12 * n, bottom) for n in range(people)]
+    row = np.array([[[*place, 0.9, 0.0] for place in places]], np.float32)
     nodes = [
         helper.make_node("Shape", ["images"], ["shape"]),
         helper.make_node("Gather", ["shape", "zero"], ["batch"]),
@@ -166,7 +173,7 @@ def _write_detector(path: Path) -> None:
         numpy_helper.from_array(np.array([1, 1], np.int64), "ones"),
     ]
     width, height = NETWORK_WH
-    _save(path, nodes, constants, ["B", 3, height, width], ("detections", ["B", 1, 6]))
+    _save(path, nodes, constants, ["B", 3, height, width], ("detections", ["B", people, 6]))
 
 
 def _write_classifier(path: Path) -> None:
