@@ -205,7 +205,7 @@ def _add_modes(command: argparse.ArgumentParser) -> None:
 def _run_detector(args: argparse.Namespace) -> int:
     require_torch()
     from export.detector import STAGES, export_detector  # noqa: PLC0415 (torch, see the module)
-    from export.ultralytics_pickle import Trust  # noqa: PLC0415 (torch, as above)
+    from export.trust import Trust  # noqa: PLC0415 (pydantic)
 
     with progress(STAGES) as on_stage:
         written = export_detector(

@@ -17,7 +17,8 @@ from export.padding_cost import padding_cost
 from export.parity import check_batches, compare
 from export.pictures import picture_files
 from export.to_onnx import Batch, library_versions, to_onnx
-from export.ultralytics_pickle import PUBLISHED_ALONE, Trust, load_detection_model
+from export.trust import PUBLISHED_ALONE, Trust
+from export.ultralytics_pickle import load_detection_model
 from ropewatch.errors import ModelError
 from ropewatch.golden import PYTORCH, Floats, Golden, as_nvinfer
 from ropewatch.manifest import PaddingCost, ParityFact, Preprocessing

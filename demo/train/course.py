@@ -29,7 +29,7 @@ from demo.train.recipe import (
 from export.checkpoints import save_checkpoint
 from export.classifier import export_classifier
 from export.detector import export_detector
-from export.ultralytics_pickle import Trust
+from export.trust import Trust
 
 MEASURE_JITTER = 0.03
 """How far boxes of the measured crops are off, as a share of their sides."""

@@ -1,6 +1,7 @@
 """`ropewatch parity`: command line only, the work is next door."""
 
 import argparse
+import importlib.util
 import json
 import sys
 import tempfile
@@ -8,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from export.cli import digest, progress, require_torch
+from ropewatch.errors import BackendError, ModelError
+from ropewatch.files import replace_file
 
 
 def add_parity_command(subparsers: Any) -> None:
@@ -56,17 +59,18 @@ def add_parity_command(subparsers: Any) -> None:
 
 
 def _parity(args: argparse.Namespace) -> int:
-    require_torch()
+    _require_runtime()
+    if args.weights:
+        require_torch()
     from rich.console import Console  # noqa: PLC0415 (the command line is read without it)
 
-    from export.chain.parity import STAGES, Inputs, find_parity  # noqa: PLC0415 (torch)
+    from export.chain.parity import STAGES, Inputs, find_parity  # noqa: PLC0415 (cv2)
     from export.chain.show import as_json, as_page, print_parity  # noqa: PLC0415 (cv2)
-    from export.package import write_together  # noqa: PLC0415 (onnx)
-    from export.ultralytics_pickle import Trust  # noqa: PLC0415 (torch)
-    from ropewatch.load import load_site  # noqa: PLC0415 (YAML and pydantic)
+    from export.trust import Trust  # noqa: PLC0415 (only when it runs)
+    from ropewatch.load import ANY_ENVIRONMENT, load_site  # noqa: PLC0415 (YAML)
 
     inputs = Inputs(
-        site=load_site(args.site, overrides=args.overrides),
+        site=load_site(args.site, overrides=args.overrides, environment=ANY_ENVIRONMENT),
         images=args.images,
         weights=args.weights,
         trust=Trust(every_pickle=args.trust_pickle, digests=frozenset(args.trusted_digest)),
@@ -77,11 +81,25 @@ def _parity(args: argparse.Namespace) -> int:
     # A file or a pipe has no width of its own, and 80 columns would cut the numbers.
     print_parity(parity, Console(width=None if sys.stdout.isatty() else 120))
     found, shown = args.output / "parity.json", args.output / "parity.html"
-    write_together(
-        {
-            found: (json.dumps(as_json(parity), indent=1) + "\n").encode(),
-            shown: as_page(parity).encode(),
-        }
-    )
+    contents = {found: json.dumps(as_json(parity), indent=1) + "\n", shown: as_page(parity)}
+    try:
+        args.output.mkdir(parents=True, exist_ok=True)
+        for path, text in contents.items():
+            replace_file(path, text.encode())
+    except OSError as error:
+        raise ModelError(
+            f"{args.output}: {error.strerror or error}, want a folder that can be written; give "
+            f"another --output"
+        ) from error
     print(f"wrote {found} and {shown.name}")
     return 0 if parity.agree else 1
+
+
+def _require_runtime() -> None:
+    """Torch is for --weights alone: a box with TensorRT has none."""
+    for name in ("cv2", "onnxruntime"):
+        if importlib.util.find_spec(name) is None:
+            raise BackendError(
+                f"parity: no module {name}, want onnxruntime and opencv-python-headless; run "
+                f"scripts/setup, or install both with pip"
+            )

@@ -23,9 +23,8 @@ from export.chain.models import (
     weights_for,
 )
 from export.engine.onnx_runner import OnnxRunner
-from export.package import OnStage, silent
 from export.pictures import picture_files
-from export.ultralytics_pickle import Trust
+from export.trust import Trust
 from ropewatch.boxes import crop_boxes
 from ropewatch.errors import BackendError
 from ropewatch.manifest import Preprocessing
@@ -174,7 +173,7 @@ class _Chain:
         return Column(key, title, note, persons)
 
 
-def find_parity(inputs: Inputs, *, scratch: Path, on_stage: OnStage = silent) -> Parity:
+def find_parity(inputs: Inputs, *, scratch: Path, on_stage: Callable[[str], object]) -> Parity:
     """Compute every column that can be had here and compare it with the ONNX.
 
     Args:

@@ -10,7 +10,8 @@ from export.checkpoints import load_weights, read_checkpoint
 from export.classifier import as_trained
 from export.detector import as_ultralytics_sees_it, class_ids_of
 from export.resolve import resolve
-from export.ultralytics_pickle import Trust, load_detection_model
+from export.trust import Trust
+from export.ultralytics_pickle import load_detection_model
 from ropewatch.errors import ModelError
 from ropewatch.golden import Floats, as_nvinfer
 

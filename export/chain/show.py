@@ -71,12 +71,10 @@ def as_json(parity: Parity) -> dict[str, Any]:
 def as_page(parity: Parity) -> str:
     """Return a self-contained page: verdict, causes, and each picture with all boxes."""
     verdict = "All columns agree" if parity.agree else "Columns differ"
-    word = "agree" if parity.agree else "differ"
     ran = [column for column in parity.columns if column.persons is not None]
     body = [
         tiles(
             [
-                (word, "is what the columns do"),
                 (str(len(parity.frames)), "pictures"),
                 (f"{len(ran)} of {len(parity.columns)}", "columns could be run"),
                 (str(sum(each.matched for each in parity.comparisons[-1:])), "persons compared"),

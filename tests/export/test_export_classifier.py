@@ -8,12 +8,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import numpy as np
 import pytest
 
 from ropewatch.errors import ModelError
 from ropewatch.golden import load_golden
-from ropewatch.manifest import load_verified
+from ropewatch.manifest import Polarity, load_verified, manifest_of
 
 torch = pytest.importorskip("torch", reason="needs scripts/setup --export")
 checkpoints = pytest.importorskip("export.checkpoints")
@@ -70,6 +71,29 @@ def test_classifier_export_is_a_verified_pair_that_runs_at_any_batch(
         expected = model(model.normalise(torch.from_numpy(pixels))).softmax(1).numpy()
     np.testing.assert_allclose(probabilities, expected, atol=1e-6)
     assert np.ptp(probabilities[:, 0]) > 0.01, "the comparison says nothing if all are equal"
+
+
+def test_classifier_export_writes_report_and_polarity_that_fit_the_schema(weights: Path) -> None:
+    told = Polarity(score_label="unroped", alert_when="at_or_above")
+
+    onnx = export(weights, polarity=told)
+
+    manifest = load_verified(onnx)
+    assert manifest.polarity == told
+    assert manifest.gmacs is not None
+    page = onnx.with_name("rope.report.html").read_text()
+    assert "p(unroped) at or above the site&#x27;s threshold" in page
+    schema = Path(__file__).parents[2] / "configs/schema/manifest.schema.json"
+    jsonschema.validate(json.loads(manifest_of(onnx).read_text()), json.loads(schema.read_text()))
+
+
+def test_classifier_export_refuses_a_polarity_about_no_label(weights: Path) -> None:
+    told = Polarity(score_label="no_rope", alert_when="below")
+
+    with pytest.raises(ModelError, match=r"--score-label no_rope, want one of \['roped', 'unro"):
+        export(weights, polarity=told)
+
+    assert not (weights.parent / "out").exists()
 
 
 def test_classifier_export_leaves_what_pytorch_gives_for_crops(model: Any, weights: Path) -> None:

@@ -42,9 +42,55 @@ def test_export_says_which_extra_is_missing() -> None:
     assert "want the export extra; run scripts/setup --export" in done.stderr
 
 
+def test_parity_without_weights_needs_no_torch() -> None:
+    program = (
+        "import sys\n"
+        "sys.modules['torch'] = sys.modules['onnxslim'] = None\n"
+        "import export.chain.parity, export.chain.show, export.chain.command\n"
+    )
+
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+
+    assert done.returncode == 0, done.stderr
+
+
+def test_parity_says_what_a_machine_lacks() -> None:
+    program = (
+        "import importlib.util, sys\n"
+        "find = importlib.util.find_spec\n"
+        "without = lambda name, *rest: None if name == 'cv2' else find(name, *rest)\n"
+        "importlib.util.find_spec = without\n"
+        "from ropewatch.cli import main\n"
+        "sys.exit(main(['parity', '--site', 's', '--images', 'i', '--output', 'o']))\n"
+    )
+
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+
+    assert done.returncode == 1
+    assert "parity: no module cv2, want onnxruntime and opencv-python-headless" in done.stderr
+
+
+def test_export_wants_both_halves_of_a_polarity(capsys: pytest.CaptureFixture[str]) -> None:
+    from ropewatch.cli import main  # noqa: PLC0415 (only the command line is under test here)
+
+    pytest.importorskip("torch", reason="needs scripts/setup --export")
+    command = ["export", "classifier", "--weights", "w.pt", "--output", "o"]
+
+    assert main([*command, "--score-label", "unroped"]) == 1
+
+    assert "--score-label unroped, --alert-when None, want both or neither" in (
+        capsys.readouterr().err
+    )
+
+
 @pytest.mark.parametrize(
     ("option", "value", "message"),
     [
+        ("--trusted-digest", "abc", "want a sha256 of 64 hex digits"),
         ("--size-wh", "640", "want WIDTHxHEIGHT in px, such as 640x384"),
         ("--batch", "0", "want dynamic or a number from 1 to 1024"),
         ("--classes", "person,person", "want names between commas, each once"),

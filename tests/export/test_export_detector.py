@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from export.trust import Trust
 from ropewatch.errors import ModelError
 from ropewatch.files import sha256_of
 from ropewatch.golden import load_golden
@@ -45,7 +46,7 @@ def export(weights: Path, output_dir: Path, **kwargs: Any) -> Path:
 
     arguments: dict[str, Any] = {
         "size_wh": SIZE_WH,
-        "trust": pickles.Trust(every_pickle=True),
+        "trust": Trust(every_pickle=True),
         **kwargs,
     }
     return export_detector(weights, output_dir=output_dir, **arguments)
@@ -63,7 +64,7 @@ def test_detector_export_leaves_what_the_unchanged_model_gives_for_pictures(
 
     assert golden.origin["reference"] == "pytorch"
     assert golden.pixels.shape == (4, 3, 96, 64)
-    model = pickles.load_detection_model(weights, trust=pickles.Trust(every_pickle=True))
+    model = pickles.load_detection_model(weights, trust=Trust(every_pickle=True))
     with torch.no_grad():
         answer = model(torch.from_numpy(golden.feeds(manifest)["images"]))[0].numpy()
     detections = golden.outputs["detections"]
@@ -116,7 +117,7 @@ def test_detector_export_names_golden_pictures_that_it_cannot_use(
 def test_detector_export_reads_a_checkpoint_whose_digest_is_trusted(
     weights: Path, tmp_path: Path
 ) -> None:
-    trust = pickles.Trust(digests=frozenset({sha256_of(weights)}))
+    trust = Trust(digests=frozenset({sha256_of(weights)}))
 
     assert load_verified(export(weights, tmp_path, batch=1, trust=trust)).weights.file == "site.pt"
 
@@ -171,7 +172,7 @@ def test_detector_export_numbers_the_classes_in_the_order_asked_for(
     session = onnxruntime.InferenceSession(str(onnx), providers=["CPUExecutionProvider"])
     images = np.random.default_rng(0).random((1, 3, 96, 64), np.float32)
     rows = session.run(None, {"images": images})[0][0]
-    model = pickles.load_detection_model(weights, trust=pickles.Trust(every_pickle=True))
+    model = pickles.load_detection_model(weights, trust=Trust(every_pickle=True))
     with torch.no_grad():
         answer = model(torch.from_numpy(images))[0][0].numpy()
     van, person = answer[4 + 2], answer[4 + 1]
@@ -183,7 +184,7 @@ def test_detector_export_numbers_the_classes_in_the_order_asked_for(
     ("kwargs", "message"),
     [
         (
-            {"trust": pickles.Trust(digests=frozenset({"0" * 64}))},
+            {"trust": Trust(digests=frozenset({"0" * 64}))},
             "runs whatever program its author put in; its sha256 is [0-9a-f]{64}, want one of",
         ),
         ({"classes": ("human",)}, r"want some of \['crane', 'person', 'van'\], each once"),

@@ -69,7 +69,8 @@ def test_gmacs_says_which_shape_is_unknown() -> None:
 
 def test_gmacs_of_yolo11n_are_half_of_its_published_gflops(tmp_path: Path) -> None:
     from export.detector import export_detector  # noqa: PLC0415 (torch, which may be absent)
-    from export.ultralytics_pickle import Trust, import_ultralytics  # noqa: PLC0415 (the same)
+    from export.trust import Trust  # noqa: PLC0415 (the same)
+    from export.ultralytics_pickle import import_ultralytics  # noqa: PLC0415 (the same)
 
     torch = pytest.importorskip("torch")
     weights = tmp_path / "yolo11n.pt"
