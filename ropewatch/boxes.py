@@ -4,6 +4,7 @@ The expand probe, calibration and the export tests all call `crop_boxes`, so wha
 was tuned on is what it sees on a box.
 """
 
+import functools
 from typing import Protocol
 
 import numpy as np
@@ -17,6 +18,7 @@ LARGEST_SCALE = 16
 """The Jetson's VIC scales by at most this, up or down; beyond it nvinfer stops the graph."""
 
 _FAR_PX = 1e9
+_LEAST_LTWH_PX = np.array([-_FAR_PX, -_FAR_PX, 0, 0])
 
 
 class Expansion(Protocol):
@@ -116,10 +118,10 @@ def crop_boxes(
     frame = np.asarray(frame_wh_px, dtype=np.float64) // 2 * 2
     cut_near, cut_far = _grown_and_cut(boxes_ltwh_px, expansion, frame)
     near, far = np.ceil(cut_near / 2) * 2, np.floor(cut_far / 2) * 2
-    side = np.clip(far - near, smallest, largest)
+    side = _between(far - near, smallest, largest)
     # For a side that was legal already, this is `near` itself.
     start = np.floor((near + far - side) / 4) * 2
-    return np.hstack([np.clip(start, 0, frame - side), side]).astype(np.float32)
+    return np.hstack([_between(start, 0, frame - side), side]).astype(np.float32)
 
 
 def shorter_sides(
@@ -148,16 +150,21 @@ def _grown_and_cut(
     boxes_ltwh_px: npt.ArrayLike, expansion: Expansion, frame: Boxes64
 ) -> tuple[Boxes64, Boxes64]:
     """Left top and right bottom, (N, 2) each, of the grown boxes within the frame."""
-    boxes = np.clip(
-        np.nan_to_num(_checked(boxes_ltwh_px, "boxes_ltwh_px")),
-        (-_FAR_PX, -_FAR_PX, 0, 0),
-        _FAR_PX,
-    )
+    boxes = _between(_checked(boxes_ltwh_px, "boxes_ltwh_px"), _LEAST_LTWH_PX, _FAR_PX)
+    boxes[np.isnan(boxes)] = 0
     x, top, bottom = expansion.x_each_side, expansion.y_top, expansion.y_bottom
     grown = expand_boxes(boxes, x_each_side=x, y_top=top, y_bottom=bottom)
-    return np.clip(grown[:, :2], 0, frame), np.clip(grown[:, :2] + grown[:, 2:], 0, frame)
+    near = grown[:, :2]
+    return _between(near, 0, frame), _between(near + grown[:, 2:], 0, frame)
 
 
+def _between(array: Boxes64, low: npt.ArrayLike, high: npt.ArrayLike) -> Boxes64:
+    """np.clip, which takes three times as long for the few boxes of a frame; NaN stays."""
+    bounded: Boxes64 = np.minimum(np.maximum(array, low), high)
+    return bounded
+
+
+@functools.lru_cache
 def _side_limits(
     frame_wh_px: tuple[int, int], network_wh_px: tuple[int, int], *, limit_scale: bool
 ) -> tuple[Boxes64, Boxes64]:
@@ -177,6 +184,8 @@ def _side_limits(
             f"for a network of {network_wh_px}: no crop of this frame can be scaled to it; "
             f"use a larger muxer frame or scaling-compute-hw=1"
         )
+    for limits in (smallest, largest):
+        limits.flags.writeable = False
     return smallest, largest
 
 
