@@ -31,6 +31,7 @@ from plugins.standin.metadata import (
     NvDsObjectMeta,
     NvDsUserMeta,
 )
+from plugins.standin.object_encoder import *  # noqa: F403  pyds is one flat module
 from plugins.standin.structs import GList, make_string, string_at
 
 __version__ = "1.2.0"

@@ -135,6 +135,19 @@ def uint64(default: int = 0) -> Int:
     return Int(default, bits=64, signed=False)
 
 
+class Bool(Field[bool]):
+    """A C bool; like pybind11 it takes what says itself whether it is true: 1, but no text."""
+
+    def __init__(self) -> None:
+        super().__init__(default=False)
+
+    @override
+    def accept(self, value: Any) -> bool:
+        if not hasattr(value, "__bool__"):
+            raise self.refuse(value, "True or False")
+        return bool(value)
+
+
 class Float32(Field[float]):
     """A C float: what is read back is the nearest 32-bit value."""
 
