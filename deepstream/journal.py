@@ -169,20 +169,20 @@ class Journal:
             durable: return only when it would survive a power cut, with all before it.
         """
         with self._transaction(durable=durable):
-            self._connection.executemany(
+            self._each(
                 "INSERT OR REPLACE INTO message VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (_row(entry) for entry in batch.inserts.values()),
+                [_row(entry) for entry in batch.inserts.values()],
             )
-            self._connection.executemany(
-                "DELETE FROM message WHERE number = ?", ((number,) for number in batch.deletes)
+            self._each(
+                "DELETE FROM message WHERE number = ?", [(number,) for number in batch.deletes]
             )
-            self._connection.executemany(
+            self._each(
                 "INSERT OR REPLACE INTO open_incident VALUES (?, ?)",
-                ((name, last) for name, last in batch.incidents.items() if last is not None),
+                [(name, last) for name, last in batch.incidents.items() if last is not None],
             )
-            self._connection.executemany(
+            self._each(
                 "DELETE FROM open_incident WHERE incident_id = ?",
-                ((name,) for name, last in batch.incidents.items() if last is None),
+                [(name,) for name, last in batch.incidents.items() if last is None],
             )
 
     def payload(self, number: int) -> bytes | None:
@@ -196,6 +196,10 @@ class Journal:
         """Close the file; a disk that fails here has failed before."""
         with suppress(sqlite3.Error):
             self._connection.close()
+
+    def _each(self, statement: str, rows: list[tuple[object, ...]]) -> None:
+        if rows:
+            self._connection.executemany(statement, rows)
 
     def _transaction(self, *, durable: bool) -> "_Transaction":
         if durable != self._durable:

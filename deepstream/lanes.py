@@ -35,7 +35,7 @@ class Lane(IntEnum):
     @property
     def on_disk(self) -> bool:
         """Whether messages of this lane outlive a restart."""
-        return self in {Lane.ALERT, Lane.UPDATE, Lane.SNAPSHOT}
+        return self is not Lane.STATE and self is not Lane.TELEMETRY
 
 
 # What goes first when there is too much.
@@ -248,7 +248,7 @@ class Lanes:
         dropped = []
         for lane in DROP_ORDER:
             for queue in (self.aside, self._queues[lane]):
-                while (entry := next(_of(queue, lane), None)) and self._is_old(entry, now_s):
+                while queue and (entry := _first(queue, lane)) and self._is_old(entry, now_s):
                     dropped.append(self._drop(queue, entry))
         while self.bytes > self._max_bytes and (found := self._oldest(in_memory=False)):
             dropped.append(self._drop(*found))
@@ -295,3 +295,7 @@ class Lanes:
 
 def _of(queue: deque[Entry], lane: Lane) -> Iterator[Entry]:
     return (entry for entry in queue if entry.lane is lane)
+
+
+def _first(queue: deque[Entry], lane: Lane) -> Entry | None:
+    return next(_of(queue, lane), None)

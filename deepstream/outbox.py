@@ -111,8 +111,9 @@ class Outbox:
                 self._keeper.save(durable=any(post.lane is Lane.ALERT for post in kept))
                 with self._changed:
                     self._enqueue(entries)
-        with self._changed:
-            self._enqueue([self._entry(post) for post in posts if not post.lane.on_disk])
+        if len(kept) < len(posts):
+            with self._changed:
+                self._enqueue([self._entry(post) for post in posts if not post.lane.on_disk])
 
     def left_open(self) -> dict[str, bytes]:
         """Return, once, what an earlier run has left open: incident id and newest payload.
