@@ -32,8 +32,8 @@ def run_site(site: SiteSettings, *, backend: str) -> int:
         backend: auto, deepstream or cpu.
 
     Returns:
-        0 done; 1 the graph failed or every source did; 3 a source was lost, messages were not
-        delivered, or frames could not be judged.
+        0 done; 1 the graph failed or every source did; 3 a source or the annotated video was
+        lost, messages were not delivered, or frames could not be judged.
 
     Raises:
         RopewatchError: the run could not start.
@@ -159,7 +159,9 @@ def _exit_code(app: App, outcome: Outcome, undelivered: int) -> int:
     troubles = app.health.troubles()
     if troubles:
         log.error("the run had troubles %s", " ".join(f"{k}={v}" for k, v in troubles.items()))
-    incomplete = outcome.failed_sources or undelivered or outcome.undrained or troubles
+    picture = app.graph.picture
+    lost = outcome.failed_sources or (picture is not None and picture.lost is not None)
+    incomplete = lost or undelivered or outcome.undrained or troubles
     return EXIT_INCOMPLETE if incomplete else EXIT_DONE
 
 

@@ -1,9 +1,11 @@
 """Runs a built graph until it ends, and says how it ended.
 
-A source that fails is taken out and the others go on; an error anywhere else ends the run.
+A source that fails is taken out and the others go on, and so is the annotated video's branch; an
+error anywhere else ends the run.
 SIGINT and SIGTERM drain the graph, so that files are closed and incidents end.
 """
 
+import functools
 import logging
 import signal
 import threading
@@ -133,10 +135,7 @@ class GraphRunner:
         sources = [self._graph.elements[name] for name in self._source_names]
         for source in sources:
             source.set_locked_state(True)
-        pipeline.set_state(Gst.State.PLAYING)
-        result, _state, _pending = pipeline.get_state(START_TIMEOUT_S * Gst.SECOND)
-        if result == Gst.StateChangeReturn.FAILURE:
-            self._take_start_error()
+        if not self._start_trunk():
             return False
         for index, source in enumerate(sources):
             # What gst_bin does for children that start with it.
@@ -144,19 +143,33 @@ class GraphRunner:
             source.set_base_time(pipeline.get_base_time())
             source.set_locked_state(False)
             if source.set_state(Gst.State.PLAYING) == Gst.StateChangeReturn.FAILURE:
-                self._lose_source(index, self._first_error(source) or "cannot be opened")
+                said = self._first_error(functools.partial(_is_inside, owner=source))
+                self._lose_source(index, said or "cannot be opened")
         return True
 
-    def _take_start_error(self) -> None:
-        self.outcome.fatal = self._first_error(self._graph.pipeline) or "the graph does not start"
+    def _start_trunk(self) -> bool:
+        """Start all but the sources; without the annotated video when that is what fails."""
+        pipeline, picture = self._graph.pipeline, self._graph.picture
+        pipeline.set_state(Gst.State.PLAYING)
+        result, _state, _pending = pipeline.get_state(START_TIMEOUT_S * Gst.SECOND)
+        if result != Gst.StateChangeReturn.FAILURE:
+            return True
+        if picture is not None:
+            text = self._first_error(picture.owns)
+            if text is not None and picture.lose(text):
+                pipeline.set_state(Gst.State.NULL)
+                picture.take_out()
+                return self._start_trunk()
+        self.outcome.fatal = self._first_error(lambda _by: True) or "the graph does not start"
+        return False
 
-    def _first_error(self, owner: Any) -> str | None:
-        """Take the first waiting error that `owner` or something inside it has posted."""
+    def _first_error(self, concerns: Callable[[Any], bool]) -> str | None:
+        """Take the first waiting error whose element `concerns` us."""
         bus = self._graph.pipeline.get_bus()
         held = []
         found = None
         while found is None and (message := bus.pop()) is not None:
-            if message.type == Gst.MessageType.ERROR and _is_inside(message.src, owner):
+            if message.type == Gst.MessageType.ERROR and concerns(message.src):
                 found = _error_text(message)
             else:
                 held.append(message)
@@ -194,8 +207,15 @@ class GraphRunner:
                 elif self._draining is None:
                     self._lose_source(index, text)
                 return
+        text = f"{text}{_about(message.src)}"
+        picture = self._graph.picture
+        if picture is not None and picture.owns(message.src):
+            if picture.lose(text):
+                # Off the main thread: it waits.
+                threading.Thread(target=picture.take_out, name="lose-picture", daemon=True).start()
+            return
         if self._draining is None:
-            self.outcome.fatal = f"{text}{_about(message.src)}"
+            self.outcome.fatal = text
         self._loop.quit()
 
     def _lose_source(self, index: int, text: str) -> None:

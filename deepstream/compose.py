@@ -206,7 +206,7 @@ def _make_health(site: SiteSettings, graph: Graph, smooth: SmoothStage, voice: V
         voice.dispatcher.counters,
         voice.outbox.counters,
     )
-    now_s = time.monotonic()
+    now_s, picture = time.monotonic(), graph.picture
     return Health(
         cameras=tuple(
             CameraHealth(source.id, started_s=now_s, live=is_live(source.uri))
@@ -230,6 +230,7 @@ def _make_health(site: SiteSettings, graph: Graph, smooth: SmoothStage, voice: V
             "abandoned_frames": lambda: smooth.in_flight.abandoned,
             "dropped_frames": lambda: dispatched.dropped_frames,
             "failed_handlers": lambda: dispatched.failed,
+            "dropped_pictures": lambda: picture.dropped if picture else 0,
             "dropped_updates": lambda: posted.dropped[Lane.UPDATE],
             "dropped_snapshots": lambda: posted.dropped[Lane.SNAPSHOT],
             "dropped_telemetry": lambda: posted.dropped[Lane.TELEMETRY],
@@ -240,7 +241,7 @@ def _make_health(site: SiteSettings, graph: Graph, smooth: SmoothStage, voice: V
             "broker_refusals": lambda: voice.publisher.refusals,
             "session_takeovers": lambda: voice.publisher.takeovers,
         },
-        conditions=voice.outbox.troubles,
+        conditions=lambda: [*voice.outbox.troubles(), *(picture.troubles() if picture else ())],
     )
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from deepstream.gst import GLib, Gst
 from deepstream.meta import FrameMeta
+from deepstream.picture import PictureBranch
 from deepstream.plan import ElementSpec, LinkSpec, Plan
 from deepstream.probes.guard import GuardedProbe, Stage
 from ropewatch.errors import BackendError, SettingsError
@@ -20,12 +21,14 @@ class Graph:
         elements: by name.
         mux_pads: the muxer's sink pads, one for each source, in the site's order.
         probes: by stage, for their counters.
+        picture: the branch of the annotated video; None where none is made.
     """
 
     pipeline: Any
     elements: dict[str, Any]
     mux_pads: tuple[Any, ...]
     probes: dict[str, GuardedProbe]
+    picture: PictureBranch | None = None
 
 
 def build_graph(
@@ -53,7 +56,11 @@ def build_graph(
         pad = elements[probe.element].get_static_pad(probe.pad)
         pad.add_probe(Gst.PadProbeType.BUFFER, guarded)
         probes[probe.stage] = guarded
-    return Graph(pipeline, elements, mux_pads, probes)
+    picture = None
+    if plan.picture:
+        guard, *behind = (elements[name] for name in plan.picture)
+        picture = PictureBranch(pipeline, guard, tuple(behind))
+    return Graph(pipeline, elements, mux_pads, probes, picture)
 
 
 def _make(spec: ElementSpec) -> Any:

@@ -21,6 +21,10 @@ QUEUE_MAX_BUFFERS: Final = 4
 RTP_TCP: Final = 4
 RTP_ANY: Final = 7
 NVMM: Final = "video/x-raw(memory:NVMM)"
+# What a power cut may cost of the annotated video.
+FRAGMENT_MS: Final = 1000
+LEAK_OLD: Final = 2  # queue's leaky=downstream
+UNBUFFERED: Final = 2  # filesink's buffer-mode
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +60,15 @@ class Plan:
     """The whole graph. Probes on one pad run in the order given.
 
     Attributes:
+        picture: names of the elements behind the tee that make the annotated video, in their
+            order. The first of them keeps what fails in the others from the trunk.
         judging: what the smooth stage goes by, for each camera: plain data by section.
     """
 
     elements: tuple[ElementSpec, ...]
     links: tuple[LinkSpec, ...]
     probes: tuple[ProbeSpec, ...]
+    picture: tuple[str, ...] = ()
     judging: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def element(self, name: str) -> ElementSpec:
@@ -84,14 +91,21 @@ def make_plan(site: SiteSettings) -> Plan:
         _queue("queue-sgie"),
         _nvinfer("sgie", site.classifier.config_file, SGIE_ID),
         _queue("queue-out"),
-        *_output(site),
+        *((ElementSpec("split", "tee"),) if site.video.annotated_file is not None else ()),
+        ElementSpec(
+            "sink", "fakesink", {"sync": False, "async": False, "enable-last-sample": False}
+        ),
     )
+    picture = _picture(site)
     into_mux = tuple(
         LinkSpec(source.name, "mux", downstream_pad=f"sink_{index}", upstream_is_dynamic=True)
         for index, source in enumerate(sources)
     )
-    along_trunk = tuple(
-        LinkSpec(left.name, right.name) for left, right in itertools.pairwise(trunk)
+    behind_mux = (trunk, (trunk[-2], *picture)) if picture else (trunk,)
+    along = tuple(
+        LinkSpec(left.name, right.name)
+        for elements in behind_mux
+        for left, right in itertools.pairwise(elements)
     )
     probes = (
         ProbeSpec("expand", "sgie", "sink"),
@@ -99,9 +113,10 @@ def make_plan(site: SiteSettings) -> Plan:
         ProbeSpec("smooth", "sgie", "src"),
     )
     return Plan(
-        elements=(*sources, *trunk),
-        links=(*into_mux, *along_trunk),
+        elements=(*sources, *trunk, *picture),
+        links=(*into_mux, *along),
         probes=probes,
+        picture=tuple(element.name for element in picture),
         judging={source.id: _judging(site, source.id) for source in site.sources},
     )
 
@@ -177,37 +192,48 @@ def _tracker(site: SiteSettings) -> ElementSpec:
     return ElementSpec("tracker", "nvtracker", properties)
 
 
-def _queue(name: str) -> ElementSpec:
+def _queue(name: str, *, leaky: int = 0) -> ElementSpec:
     limits: dict[str, PropertyValue] = {
         "max-size-buffers": QUEUE_MAX_BUFFERS,
         "max-size-bytes": 0,
         "max-size-time": 0,
     }
-    return ElementSpec(name, "queue", limits)
+    return ElementSpec(name, "queue", {**limits, "leaky": leaky} if leaky else limits)
 
 
-def _output(site: SiteSettings) -> tuple[ElementSpec, ...]:
+def _picture(site: SiteSettings) -> tuple[ElementSpec, ...]:
+    """Return the branch that makes the annotated video; empty when none is asked for.
+
+    Nothing that goes wrong in it may reach the tee: errorignore answers what the branch returns,
+    and where cameras do not wait the queue lets old pictures go. Files wait, so that their video
+    has every picture.
+    """
     video = site.video
     if video.annotated_file is None:
-        return (
-            ElementSpec(
-                "sink", "fakesink", {"sync": False, "async": False, "enable-last-sample": False}
-            ),
-        )
+        return ()
+    live = any(is_live(source.uri) for source in site.sources)
     return (
+        ElementSpec("guard", "errorignore", {"convert-to": "ok", "ignore-notlinked": True}),
+        _queue("queue-picture", leaky=LEAK_OLD if live else 0),
         _tiler(site),
         ElementSpec("convert-rgba", "nvvideoconvert"),
         _caps("caps-rgba", f"{NVMM}, format=RGBA"),
         # CPU mode: the GPU mode does not exist on every Jetson, and a few boxes are cheap.
         ElementSpec("osd", "nvdsosd", {"process-mode": 0}),
         ElementSpec("convert-encoder", "nvvideoconvert"),
-        *_encoder(video),
+        *_encoder(video, max(1, round(site.muxer.fps * FRAGMENT_MS / 1000))),
         ElementSpec("parse", "h264parse"),
-        ElementSpec("container", "mp4mux"),
+        # In fragments: it can be played up to the last one, however the process ends.
+        ElementSpec("container", "mp4mux", {"fragment-duration": FRAGMENT_MS}),
         ElementSpec(
-            "sink",
+            "file",
             "filesink",
-            {"location": str(video.annotated_file), "sync": False, "async": False},
+            {
+                "location": str(video.annotated_file),
+                "buffer-mode": UNBUFFERED,
+                "sync": False,
+                "async": False,
+            },
         ),
     )
 
@@ -226,7 +252,8 @@ def _tiler(site: SiteSettings) -> ElementSpec:
     return ElementSpec("tiler", "nvmultistreamtiler", properties)
 
 
-def _encoder(video: VideoSettings) -> tuple[ElementSpec, ...]:
+def _encoder(video: VideoSettings, key_every: int) -> tuple[ElementSpec, ...]:
+    # A fragment begins with a key frame, so these must come as often.
     if video.encoder == "software":
         return (
             _caps("caps-encoder", "video/x-raw, format=I420"),
@@ -237,12 +264,17 @@ def _encoder(video: VideoSettings) -> tuple[ElementSpec, ...]:
                     "bitrate": video.bitrate_kbps,
                     "speed-preset": "ultrafast",
                     "tune": "zerolatency",
+                    "key-int-max": key_every,
                 },
             ),
         )
     return (
         _caps("caps-encoder", f"{NVMM}, format=NV12"),
-        ElementSpec("encoder", "nvv4l2h264enc", {"bitrate": video.bitrate_kbps * 1000}),
+        ElementSpec(
+            "encoder",
+            "nvv4l2h264enc",
+            {"bitrate": video.bitrate_kbps * 1000, "iframeinterval": key_every},
+        ),
     )
 
 

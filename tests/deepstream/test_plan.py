@@ -71,6 +71,25 @@ def test_plan_draws_behind_the_tiler(encoder: str, factory: str) -> None:
     assert factories.index("nvdsosd") < factories.index(factory) < factories.index("filesink")
 
 
+def test_plan_keeps_the_video_from_the_watching() -> None:
+    video = {"annotated_file": "/out/a.mp4"}
+
+    plan = make_plan(site([{"id": "a", "uri": "rtsp://c/1"}, *TWO_FILES[1:]], video=video))
+
+    names = [element.name for element in plan.elements]
+    links = [(link.upstream, link.downstream) for link in plan.links]
+    assert [down for up, down in links if up == "split"] == ["sink", plan.picture[0]]
+    assert plan.element(plan.picture[0]).factory == "errorignore"
+    assert plan.element(plan.picture[1]).properties["leaky"] == 2
+    assert all(names.index(probe.element) < names.index("split") for probe in plan.probes)
+
+
+def test_plan_of_files_loses_no_picture() -> None:
+    plan = make_plan(site(TWO_FILES, video={"annotated_file": "/out/a.mp4"}))
+
+    assert "leaky" not in plan.element("queue-picture").properties
+
+
 def test_plan_of_many_cameras_has_one_trunk() -> None:
     plan = make_plan(site([{"id": f"c{n}", "uri": f"rtsp://c/{n}"} for n in range(16)]))
 
@@ -129,7 +148,7 @@ def test_plan_lists_only_properties_that_deepstream_has() -> None:
         "nvmultistreamtiler": {"rows", "columns", "width", "height"},
         "nvvideoconvert": set(),
         "nvdsosd": {"process-mode"},
-        "nvv4l2h264enc": {"bitrate"},
+        "nvv4l2h264enc": {"bitrate", "iframeinterval"},
     }  # fmt: skip
     video = {"annotated_file": Path("/out/a.mp4")}
     plan = make_plan(site([{"id": "a", "uri": "rtsp://c/1"}, *TWO_FILES[1:]], video=video))
