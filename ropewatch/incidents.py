@@ -30,6 +30,23 @@ class EndReason(str, Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The picture of an incident, which travels by itself.
+
+    Attributes:
+        sha256: of the JPEG, hexadecimal.
+        size_bytes: of the JPEG.
+        size_wh_px: width and height of the JPEG.
+        pts_ns: stream time of the frame that it shows.
+    """
+
+    sha256: str
+    size_bytes: int
+    size_wh_px: tuple[int, int]
+    pts_ns: int
+
+
+@dataclass(frozen=True, slots=True)
 class IncidentEvent:
     """One message about one incident.
 
@@ -56,6 +73,7 @@ class IncidentEvent:
         end_reason: set on the end only.
         duration_s: stream time since the start, seconds; set on the end only.
         evidence: the reason trail; None in recordings made before there was one.
+        snapshot: the incident's picture, from the event on that came when it was ready.
     """
 
     phase: Phase
@@ -80,3 +98,4 @@ class IncidentEvent:
     end_reason: EndReason | None = None
     duration_s: float | None = None
     evidence: Evidence | None = None
+    snapshot: Snapshot | None = None

@@ -8,7 +8,7 @@ import numpy as np
 
 from ropewatch.boxes import ltwh_to_xyxy, shorter_sides
 from ropewatch.decision import NS_PER_S, RopeState, Rule, to_ns
-from ropewatch.incidents import EndReason, IncidentEvent, Phase
+from ropewatch.incidents import EndReason, IncidentEvent, Phase, Snapshot
 from ropewatch.observations import FrameObservation, PersonObservation
 from ropewatch.people import Incident, People, Person
 from ropewatch.settings import SiteSettings
@@ -138,6 +138,18 @@ class SourceMonitor:
         lasting = sum(one.unknown_for_s > self._decision.unknown_after_s for one in verdicts)
         return FrameResult(verdicts, tuple(events), lasting)
 
+    def attach(self, incident_id: str, snapshot: Snapshot) -> bool:
+        """Give an open incident its picture, to be told with the next frame or with its end.
+
+        Returns:
+            False when that incident is over.
+        """
+        for person in self._people:
+            if person.incident is not None and person.incident.incident_id == incident_id:
+                person.incident.snapshot = snapshot
+                return True
+        return False
+
     def close(self, reason: EndReason, pts_ns: int) -> tuple[IncidentEvent, ...]:
         """End all open incidents and forget everybody; a second call ends nothing.
 
@@ -239,7 +251,8 @@ class SourceMonitor:
             return [self._end(person, incident, EndReason.ROPE_SEEN, ntp_ns)]
         unknown = decision.state(now_ns) is RopeState.UNKNOWN
         due = 0 < self._update_every_ns <= now_ns - incident.told_ns
-        if unknown == incident.told_unknown and not due:
+        pictured = incident.snapshot is not incident.told_snapshot
+        if unknown == incident.told_unknown and not due and not pictured:
             return []
         return [self._event(person, incident, Phase.UPDATE, ntp_ns)]
 
@@ -267,6 +280,7 @@ class SourceMonitor:
         assert age_ns is not None
         incident.revision += 1
         incident.told_ns, incident.told_unknown = now_ns, state is RopeState.UNKNOWN
+        incident.told_snapshot = incident.snapshot
         return IncidentEvent(
             phase=phase,
             incident_id=incident.incident_id,
@@ -290,6 +304,7 @@ class SourceMonitor:
             end_reason=reason,
             duration_s=None if reason is None else (now_ns - incident.started_ns) / NS_PER_S,
             evidence=person.log.evidence(),
+            snapshot=incident.snapshot,
         )
 
     def _verdict(self, person: Person, observation: PersonObservation, *, judged: bool) -> Verdict:

@@ -86,6 +86,16 @@ class IncidentEvidence(Payload):
     )
 
 
+class SnapshotReference(Payload):
+    """The picture of the incident, a message of its own."""
+
+    topic: str = Field(min_length=1, description="Where it was published, with QoS 1, unretained.")
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="Of that message's payload.")
+    size_bytes: int = Field(ge=1, description="Of that message's payload.")
+    size_wh_px: tuple[int, int] = Field(description="Width and height of the JPEG.")
+    pts_ns: int = Field(description="Stream time of the frame that it shows.")
+
+
 class IncidentData(Payload):
     """What happened, to whom, and what the verdict rests on."""
 
@@ -126,6 +136,11 @@ class IncidentData(Payload):
         "incident's last message before the restart."
     )
     evidence: IncidentEvidence | None = Field(None, description="Since 1.1. The reason trail.")
+    snapshot: SnapshotReference | None = Field(
+        None,
+        description="Since 1.1. The picture of the start, from the message on that follows it; "
+        "null where there is none.",
+    )
     delivery: Delivery | None = Field(
         None, description="Since 1.1. Set when the message leaves the box."
     )

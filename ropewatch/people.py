@@ -26,6 +26,7 @@ import numpy as np
 from ropewatch.boxes import iou_matrix, ltwh_to_xyxy
 from ropewatch.decision import NS_PER_S, PersonDecision, Rule
 from ropewatch.evidence import EvidenceLog
+from ropewatch.incidents import Snapshot
 from ropewatch.observations import BoxLtwh, PersonObservation
 
 SAME_IOU = 0.3
@@ -37,7 +38,7 @@ CROSSED_IOU = 0.5
 
 @dataclass(slots=True)
 class Incident:
-    """An open incident of a person."""
+    """An open incident of a person; a snapshot that came is told in the next event."""
 
     incident_id: str
     started_pts_ns: int
@@ -45,6 +46,8 @@ class Incident:
     revision: int
     told_ns: int
     told_unknown: bool
+    snapshot: Snapshot | None = None
+    told_snapshot: Snapshot | None = None
 
 
 @dataclass(slots=True)

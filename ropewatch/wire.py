@@ -11,7 +11,7 @@ from pydantic_core import from_json, to_json
 from ropewatch.decision import RopeState
 from ropewatch.evidence import Evidence
 from ropewatch.faults import section_of
-from ropewatch.incidents import EndReason, IncidentEvent, Phase
+from ropewatch.incidents import EndReason, IncidentEvent, Phase, Snapshot
 from ropewatch.payloads import (
     SCHEMA_VERSION,
     BoxStatus,
@@ -21,6 +21,7 @@ from ropewatch.payloads import (
     IncidentData,
     IncidentEvidence,
     IncidentMessage,
+    SnapshotReference,
     StateCounts,
     TrackStart,
     TrailPoint,
@@ -29,7 +30,9 @@ from ropewatch.payloads import (
 ROOT = "ropewatch/v1"
 JSON = "application/json"
 CLOUDEVENTS_JSON = "application/cloudevents+json"
+JPEG = "image/jpeg"
 INCIDENT_EXPIRY_S = 7 * 24 * 3600
+SNAPSHOT_EXPIRY_S = 24 * 3600
 # A message that has waited longer than it was to live still reaches who is subscribed now.
 EXPIRY_MIN_S = 60
 NS_PER_MS = 1_000_000
@@ -43,7 +46,7 @@ class Message:
 
     Attributes:
         topic: in full.
-        payload: UTF-8 JSON.
+        payload: UTF-8 JSON, or a JPEG.
         qos: 0, 1 or 2.
         retain: kept by the broker for new subscribers.
         expiry_s: the broker forgets it after this long; None never.
@@ -89,6 +92,17 @@ class Wire:
             time_ns: Unix time of the decision.
         """
         return self._envelope(self._data(event, sequence), time_ns)
+
+    def snapshot(self, camera: str, incident_id: str, jpeg: bytes) -> Message:
+        """Send the picture of an incident; `incident` tells its digest."""
+        return Message(
+            topic=self._snapshot_topic(camera, incident_id),
+            payload=jpeg,
+            qos=1,
+            retain=False,
+            expiry_s=SNAPSHOT_EXPIRY_S,
+            content_type=JPEG,
+        )
 
     def recovered_end(self, last: bytes, *, sequence: int, time_ns: int) -> Message:
         """End an incident that an earlier run of this box has left open.
@@ -169,6 +183,19 @@ class Wire:
             end_reason=event.end_reason,
             duration_s=event.duration_s,
             evidence=None if event.evidence is None else self._evidence(event.evidence),
+            snapshot=None if event.snapshot is None else self._reference(event, event.snapshot),
+        )
+
+    def _snapshot_topic(self, camera: str, incident_id: str) -> str:
+        return self.topic("camera", camera, "snapshot", incident_id)
+
+    def _reference(self, event: IncidentEvent, snapshot: Snapshot) -> SnapshotReference:
+        return SnapshotReference(
+            topic=self._snapshot_topic(event.source_id, event.incident_id),
+            sha256=snapshot.sha256,
+            size_bytes=snapshot.size_bytes,
+            size_wh_px=snapshot.size_wh_px,
+            pts_ns=snapshot.pts_ns,
         )
 
     def _evidence(self, evidence: Evidence) -> IncidentEvidence:

@@ -8,7 +8,7 @@ import pytest
 
 from ropewatch.decision import RopeState
 from ropewatch.evidence import MAX_POINTS, Evidence, TrackStart, TrailPoint
-from ropewatch.incidents import EndReason, IncidentEvent, Phase
+from ropewatch.incidents import EndReason, IncidentEvent, Phase, Snapshot
 from ropewatch.monitor import SourceMonitor
 from ropewatch.observations import BoxLtwh, FrameObservation, PersonObservation
 from tests.core.builders import FRAME_WH_PX, HERE, IMMEDIATE, THERE, S, frame, new_ids, seen, site
@@ -129,6 +129,41 @@ def test_no_regular_updates_when_update_every_is_zero() -> None:
     monitor = _monitor(open_after_s=0, update_every_s=0)
 
     assert len(_run(monitor, *(frame(0.5 * n, [seen(0.9)]) for n in range(200)))) == 1
+
+
+PICTURE = Snapshot("ab" * 32, 1000, (640, 360), 0)
+
+
+def test_a_picture_is_told_in_an_update_once_and_carried_to_the_end() -> None:
+    monitor = _monitor(open_after_s=0, update_every_s=0)
+    (start,) = _run(monitor, frame(0, [seen(0.9)]))
+
+    attached = monitor.attach(start.incident_id, PICTURE)
+    events = _run(monitor, *(frame(0.25 * n, [seen(0.9)]) for n in range(1, 4)))
+    (end,) = monitor.close(EndReason.SHUTDOWN, S)
+
+    assert attached
+    assert start.snapshot is None
+    assert [(e.phase, e.revision, e.snapshot) for e in events] == [(Phase.UPDATE, 2, PICTURE)]
+    assert (end.revision, end.snapshot) == (3, PICTURE)
+
+
+def test_a_picture_that_comes_with_the_end_is_told_in_the_end() -> None:
+    monitor = _monitor(open_after_s=0)
+    (start,) = _run(monitor, frame(0, [seen(0.9)]))
+
+    monitor.attach(start.incident_id, PICTURE)
+    (end,) = monitor.close(EndReason.SOURCE_LOST, S)
+
+    assert (end.phase, end.revision, end.snapshot) == (Phase.END, 2, PICTURE)
+
+
+def test_an_incident_that_is_over_takes_no_picture() -> None:
+    monitor = _monitor(open_after_s=0)
+    (start,) = _run(monitor, frame(0, [seen(0.9)]))
+    monitor.close(EndReason.SHUTDOWN, S)
+
+    assert not monitor.attach(start.incident_id, PICTURE)
 
 
 def test_person_not_seen_for_long_enough_is_gone() -> None:

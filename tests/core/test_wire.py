@@ -10,7 +10,7 @@ import pytest
 
 from ropewatch.decision import RopeState
 from ropewatch.evidence import Evidence, TrackStart, TrailPoint
-from ropewatch.incidents import EndReason, IncidentEvent, Phase
+from ropewatch.incidents import EndReason, IncidentEvent, Phase, Snapshot
 from ropewatch.payloads import IncidentData
 from ropewatch.schema import schema_texts, write_schemas
 from ropewatch.settings import AlertWhen
@@ -106,6 +106,34 @@ def test_incident_explains_itself() -> None:
         "tracks": [{"object_id": "9223372036854775808", "since_pts_ns": 4_000_000_000}],
         "crossed": [5],
         "versions": {"config": "ab12"},
+    }
+
+
+def test_a_snapshot_is_a_jpeg_on_the_incidents_own_topic_and_is_not_retained() -> None:
+    message = WIRE.snapshot("cam1", "01INCIDENT", b"jpeg")
+
+    assert message == Message(
+        topic="ropewatch/v1/yard/box1/camera/cam1/snapshot/01INCIDENT",
+        payload=b"jpeg",
+        qos=1,
+        retain=False,
+        expiry_s=24 * 3600,
+        content_type="image/jpeg",
+    )
+
+
+def test_an_update_tells_where_the_snapshot_is_and_its_digest() -> None:
+    snapshot = Snapshot("0f" * 32, 4321, (1280, 720), 5_000_000_000)
+    update = replace(START, phase=Phase.UPDATE, revision=2, snapshot=snapshot)
+
+    content = _checked(WIRE.incident(update, sequence=42, time_ns=NOW_NS), "incident")
+
+    assert content["data"]["snapshot"] == {
+        "topic": WIRE.snapshot("cam1", "01INCIDENT", b"").topic,
+        "sha256": "0f" * 32,
+        "size_bytes": 4321,
+        "size_wh_px": [1280, 720],
+        "pts_ns": 5_000_000_000,
     }
 
 
