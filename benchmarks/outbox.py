@@ -32,8 +32,9 @@ from demo.broker import PrivateBroker
 from ropewatch.incidents import EndReason
 from ropewatch.monitor import SourceMonitor
 from ropewatch.observations import FrameObservation, PersonObservation
+from ropewatch.reading import parse_incident
 from ropewatch.settings import OutboxSettings, SiteSettings
-from ropewatch.wire import Message, Wire, parse_incident
+from ropewatch.wire import Message, Wire
 
 PAYLOAD_BYTES = 2000
 WANT_SHARE = 0.8

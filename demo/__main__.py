@@ -24,8 +24,9 @@ from ropewatch.errors import RopewatchError, SettingsError
 from ropewatch.listen import describe
 from ropewatch.load import load_site
 from ropewatch.payloads import IncidentMessage
+from ropewatch.reading import parse_incident
 from ropewatch.settings import SiteSettings
-from ropewatch.wire import ROOT, parse_incident
+from ropewatch.wire import ROOT
 
 ROOT_FOLDER: Final = Path(__file__).resolve().parents[1]
 SITE_FILE: Final = ROOT_FOLDER / "configs" / "dev-cpu.yaml"

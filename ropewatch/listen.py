@@ -12,8 +12,8 @@ from ropewatch.client import Received, Subscriber
 from ropewatch.errors import SettingsError
 from ropewatch.incidents import EndReason, Phase
 from ropewatch.payloads import IncidentMessage
+from ropewatch.reading import parse_incident
 from ropewatch.section import NAME_PATTERN
-from ropewatch.wire import parse_incident
 
 END_WORDS: Final = {
     EndReason.ROPE_SEEN: "rope is right again",

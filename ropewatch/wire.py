@@ -1,16 +1,15 @@
-"""From decisions to MQTT messages, and back for consumers. Knows no MQTT library, no clock."""
+"""From decisions to MQTT messages. Knows no MQTT library, no clock."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta, timezone
-from typing import Any, Literal
+from typing import Literal
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 from pydantic_core import from_json, to_json
 
 from ropewatch.decision import RopeState
 from ropewatch.evidence import Evidence
-from ropewatch.faults import section_of
 from ropewatch.incidents import EndReason, IncidentEvent, Phase, Snapshot
 from ropewatch.payloads import (
     SCHEMA_VERSION,
@@ -26,6 +25,7 @@ from ropewatch.payloads import (
     TrackStart,
     TrailPoint,
 )
+from ropewatch.reading import parse_incident
 
 ROOT = "ropewatch/v1"
 JSON = "application/json"
@@ -318,40 +318,6 @@ def stamped(message: Message, *, queued_ns: int, published_ns: int, late: bool) 
         )
         payload = to_json(content)
     return replace(message, payload=payload, expiry_s=expiry_s)
-
-
-def parse_incident(payload: bytes) -> IncidentMessage:
-    """Read an incident message as a consumer.
-
-    Fields that a later minor version added are passed over, as the contract asks of consumers.
-
-    Raises:
-        ValueError: not JSON, or not an incident of this major version.
-    """
-    try:
-        content = from_json(payload)
-    except ValueError as error:
-        raise ValueError(f"incident: not JSON: {error}") from None
-    try:
-        return IncidentMessage.model_validate(_known(IncidentMessage, content))
-    except ValidationError as error:
-        fault = error.errors()[0]
-        where = ".".join(str(part) for part in fault["loc"])
-        raise ValueError(f"incident: {where}: {fault['input']!r}: {fault['msg']}") from None
-
-
-def _known(model: type[BaseModel], content: Any) -> Any:
-    if isinstance(content, list):
-        return [_known(model, each) for each in content]
-    if not isinstance(content, dict):
-        return content
-    known = {}
-    for key, value in content.items():
-        field = model.model_fields.get(key)
-        if field is not None:
-            section = section_of(field)
-            known[key] = value if section is None else _known(section, value)
-    return known
 
 
 def _retained(topic: str, payload: BaseModel) -> Message:

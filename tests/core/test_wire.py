@@ -12,9 +12,10 @@ from ropewatch.decision import RopeState
 from ropewatch.evidence import Evidence, TrackStart, TrailPoint
 from ropewatch.incidents import EndReason, IncidentEvent, Phase, Snapshot
 from ropewatch.payloads import IncidentData
+from ropewatch.reading import parse_incident
 from ropewatch.schema import schema_texts, write_schemas
 from ropewatch.settings import AlertWhen
-from ropewatch.wire import EXPIRY_MIN_S, Message, Wire, parse_incident, rfc3339, stamped
+from ropewatch.wire import EXPIRY_MIN_S, Message, Wire, rfc3339, stamped
 from tests.core.builders import site_data
 
 SCHEMAS = Path(__file__).parents[2] / "configs" / "schema"

@@ -15,7 +15,8 @@ from deepstream.keeper import DISK_RETRY_S
 from deepstream.lanes import Lane, Post
 from deepstream.outbox import FILE_NAME
 from ropewatch.incidents import Phase
-from ropewatch.wire import Wire, parse_incident
+from ropewatch.reading import parse_incident
+from ropewatch.wire import Wire
 from tests.deepstream.posts import (
     Time,
     deliver_all,

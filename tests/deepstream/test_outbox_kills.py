@@ -15,7 +15,7 @@ from demo.broker import PrivateBroker
 from ropewatch.client import Subscriber
 from ropewatch.incidents import EndReason, Phase
 from ropewatch.payloads import IncidentMessage
-from ropewatch.wire import parse_incident
+from ropewatch.reading import parse_incident
 
 pytestmark = [pytest.mark.broker, pytest.mark.slow]
 

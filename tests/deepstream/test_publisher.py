@@ -17,8 +17,9 @@ from demo.broker import PrivateBroker, free_port
 from ropewatch.client import Subscriber
 from ropewatch.errors import BrokerError, SettingsError
 from ropewatch.incidents import Phase
+from ropewatch.reading import parse_incident
 from ropewatch.settings import MqttSettings
-from ropewatch.wire import Wire, parse_incident
+from ropewatch.wire import Wire
 from tests.deepstream.canned_broker import CannedBroker
 from tests.deepstream.posts import WILL, incident_post, make_outbox, post, publishing, state
 
