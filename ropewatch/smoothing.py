@@ -147,6 +147,8 @@ class TrackSmoother(MedianSmoother):
         same = current.object_ids[:, None] == past.object_ids[None, :]
         both_tracked = current.tracked[:, None] & past.tracked[None, :]
         by_id = np.where(same, np.inf, -np.inf)
+        if both_tracked.all():
+            return by_id
         return np.where(both_tracked, by_id, super()._likeness(current, past))
 
 

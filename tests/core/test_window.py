@@ -144,6 +144,7 @@ def test_window_follows_an_id_whose_box_jumped() -> None:
     scores=st.lists(st.sampled_from([0.0, 0.25, 0.5, 1.0]), min_size=1, max_size=20),
     more=st.integers(2, 5),
 )
+@settings(deadline=None)
 def test_each_score_repeated_at_a_multiple_of_the_rate_changes_no_median(
     scores: list[float], more: int
 ) -> None:

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ropewatch.decision import RopeState
@@ -46,6 +46,7 @@ def _run(monitor: SourceMonitor, *frames: FrameObservation) -> list[IncidentEven
 
 
 @given(polygon=polygons, point=points, turn=st.integers(0, 7))
+@settings(deadline=None)
 def test_neither_the_first_corner_nor_the_direction_matters(
     polygon: list[Point], point: Point, turn: int
 ) -> None:
@@ -56,6 +57,7 @@ def test_neither_the_first_corner_nor_the_direction_matters(
 
 
 @given(corners=st.tuples(shares, shares, shares, shares), point=points)
+@settings(deadline=None)
 def test_rectangle_holds_what_lies_between_its_sides(
     corners: tuple[float, float, float, float], point: Point
 ) -> None:
@@ -67,6 +69,7 @@ def test_rectangle_holds_what_lies_between_its_sides(
 
 
 @given(cut=st.tuples(shares, shares), point=points)
+@settings(deadline=None)
 def test_two_zones_that_share_an_edge_share_no_point_and_leave_none_out(
     cut: tuple[float, float], point: Point
 ) -> None:
@@ -84,6 +87,7 @@ def test_two_zones_that_share_an_edge_share_no_point_and_leave_none_out(
         st.floats(-500, 2000), st.floats(-500, 1500), st.floats(0, 800), st.floats(0, 800)
     )
 )
+@settings(deadline=None)
 def test_everybody_is_somewhere_in_the_frame_even_when_cut_off(box: BoxLtwh) -> None:
     whole = [(0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.0, 1.0)]
 
