@@ -54,6 +54,12 @@ def test_an_unclipped_person_becomes_one_incident_at_the_broker(
     assert [event["type"].split(".")[3] for event in events] == ["start", "end"]
     assert len({event["subject"] for event in events}) == 1
     assert events[1]["data"]["end_reason"] == "rope_seen"
+    evidence = events[0]["data"]["evidence"]
+    assert set(evidence["versions"]) == {"detector", "classifier", "config"}
+    # The crop that the next test works out, and 1 s of frames at 10 fps.
+    assert evidence["crop_ltwh_px"] == [260.0, 104.0, 120.0, 216.0]
+    assert len(evidence["trail"]) == 11
+    assert all(point["score"] is not None for point in evidence["trail"])
 
 
 def test_the_incident_starts_and_ends_when_the_settings_say(
