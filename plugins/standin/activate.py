@@ -62,7 +62,7 @@ def activate() -> None:
     if _State.active:
         return
     init()
-    _refuse_beside_nvidia()
+    refuse_beside_nvidia()
     for name, (module, attribute, rank) in _TABLE.items():
         if not Gst.Element.register(None, name, rank, _element_class(module, attribute)):
             raise BackendError(f"stand-in {name}: GStreamer refused it, want it registered")
@@ -71,9 +71,23 @@ def activate() -> None:
     log.info("stand-ins active elements=%s", ",".join(_TABLE))
 
 
-def _refuse_beside_nvidia() -> None:
+def loadable(name: str) -> tuple[str, int, Any]:
+    """Return name, rank and class of a stand-in, as GStreamer's Python loader wants them."""
+    init()
+    module, attribute, rank = _TABLE[name]
+    return name, rank, _element_class(module, attribute)
+
+
+def refuse_beside_nvidia() -> None:
+    """Raise BackendError where NVIDIA's elements, or the real pyds, are present."""
     names = (*_TABLE, *_WITHOUT_STAND_IN, *_SAME_NAMED)
-    present = [name for name in names if Gst.ElementFactory.find(name) is not None]
+    found_here = {name: Gst.ElementFactory.find(name) for name in names}
+    # A shell with `ropewatch standin env` finds ours.
+    present = [
+        name
+        for name, factory in found_here.items()
+        if factory is not None and factory.get_metadata("author") != "ropewatch"
+    ]
     if present:
         raise BackendError(
             f"stand-ins: this machine has NVIDIA's {', '.join(present)}, want none of them; "

@@ -19,6 +19,7 @@ def add_standin_commands(subparsers: Any) -> None:
     commands = standin.add_subparsers(required=True, metavar="command")
     _add_post(commands)
     _add_run(commands)
+    _add_env(commands)
 
 
 def _add_post(commands: Any) -> None:
@@ -52,3 +53,17 @@ def _run(args: argparse.Namespace) -> int:
     from plugins.standin.script import run_script  # noqa: PLC0415 (needs gi)
 
     return run_script(args.script, args.arguments)
+
+
+def _add_env(commands: Any) -> None:
+    command = commands.add_parser(
+        "env", help='let gst-launch-1.0 find the stand-ins: eval "$(ropewatch standin env)"'
+    )
+    command.set_defaults(run=_env)
+
+
+def _env(_args: argparse.Namespace) -> int:
+    from plugins.standin.shell import shell_lines  # noqa: PLC0415 (needs gi)
+
+    print("\n".join(shell_lines()))
+    return 0
