@@ -26,7 +26,7 @@ from ropewatch.load import load_site
 from ropewatch.payloads import IncidentMessage
 from ropewatch.reading import parse_incident
 from ropewatch.settings import SiteSettings
-from ropewatch.wire import ROOT
+from ropewatch.topics import INCIDENT
 
 ROOT_FOLDER: Final = Path(__file__).resolve().parents[1]
 SITE_FILE: Final = ROOT_FOLDER / "configs" / "dev-cpu.yaml"
@@ -142,7 +142,7 @@ def _watch(
     messages: list[IncidentMessage] = []
     started_s = time.monotonic()
     with (
-        Subscriber(broker.host, broker.port, (f"{ROOT}/+/+/camera/+/incident",)) as subscriber,
+        Subscriber(broker.host, broker.port, (INCIDENT.filter,)) as subscriber,
         (output / "incidents.jsonl").open("wb") as file,
         subprocess.Popen(command, cwd=ROOT_FOLDER) as process,
     ):

@@ -3,38 +3,28 @@
 Fields that a later minor version added are passed over, as the contract asks of consumers.
 """
 
-from typing import Any, Final, TypeAlias, TypeVar
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import from_json
 
 from ropewatch.faults import section_of
-from ropewatch.payloads import BoxStatus, CameraState, CameraStatus, IncidentMessage
+from ropewatch.payloads import IncidentMessage, Payload
+from ropewatch.topics import topic_of
 
-ROOT_LEVELS: Final = 4  # ropewatch/v1/SITE/BOX
-
-Content: TypeAlias = IncidentMessage | CameraState | CameraStatus | BoxStatus
 Model = TypeVar("Model", bound=BaseModel)
 
-_OF_CAMERA: Final[dict[str, type[Content]]] = {
-    "incident": IncidentMessage,
-    "state": CameraState,
-    "status": CameraStatus,
-}
 
-
-def parse(topic: str, payload: bytes) -> Content | None:
-    """Read a message by its topic; None for a topic that this version does not know.
+def parse(topic: str, payload: bytes) -> Payload | None:
+    """Read a message by its topic; None where that is no JSON or this version does not know it.
 
     Raises:
         ValueError: not JSON, or not what belongs on that topic.
     """
-    match topic.split("/")[ROOT_LEVELS:]:
-        case ["camera", _, what] if what in _OF_CAMERA:
-            return _parse(_OF_CAMERA[what], payload, what)
-        case ["status"]:
-            return _parse(BoxStatus, payload, "status")
-    return None
+    found = topic_of(topic)
+    if found is None or found.payload is None:
+        return None
+    return _parse(found.payload, payload, found.name)
 
 
 def parse_incident(payload: bytes) -> IncidentMessage:

@@ -26,13 +26,16 @@ from ropewatch.payloads import (
     TrailPoint,
 )
 from ropewatch.reading import parse_incident
+from ropewatch.topics import (
+    CAMERA_STATE,
+    CAMERA_STATUS,
+    CLOUDEVENTS_JSON,
+    INCIDENT,
+    SNAPSHOT,
+    STATUS,
+    Topic,
+)
 
-ROOT = "ropewatch/v1"
-JSON = "application/json"
-CLOUDEVENTS_JSON = "application/cloudevents+json"
-JPEG = "image/jpeg"
-INCIDENT_EXPIRY_S = 7 * 24 * 3600
-SNAPSHOT_EXPIRY_S = 24 * 3600
 # A message that has waited longer than it was to live still reaches who is subscribed now.
 EXPIRY_MIN_S = 60
 NS_PER_MS = 1_000_000
@@ -77,14 +80,8 @@ class Wire:
     boot_id: str
     versions: Mapping[str, str] = field(default_factory=dict)
 
-    def topic(self, *parts: str) -> str:
-        """Return a topic of this box."""
-        return "/".join((ROOT, self.site, self.box, *parts))
-
     def incident(self, event: IncidentEvent, *, sequence: int, time_ns: int) -> Message:
         """Tell a start, an update or an end.
-
-        Never retained: a late subscriber must not take an old start for a new one.
 
         Args:
             event: what happened.
@@ -95,14 +92,7 @@ class Wire:
 
     def snapshot(self, camera: str, incident_id: str, jpeg: bytes) -> Message:
         """Send the picture of an incident; `incident` tells its digest."""
-        return Message(
-            topic=self._snapshot_topic(camera, incident_id),
-            payload=jpeg,
-            qos=1,
-            retain=False,
-            expiry_s=SNAPSHOT_EXPIRY_S,
-            content_type=JPEG,
-        )
+        return self._message(SNAPSHOT, jpeg, camera=camera, incident_id=incident_id)
 
     def recovered_end(self, last: bytes, *, sequence: int, time_ns: int) -> Message:
         """End an incident that an earlier run of this box has left open.
@@ -146,14 +136,20 @@ class Wire:
                 "data": data,
             }
         )
+        return self._message(INCIDENT, envelope, camera=data.camera)
+
+    def _message(self, topic: Topic, content: BaseModel | bytes, **names: str) -> Message:
         return Message(
-            topic=self.topic("camera", data.camera, "incident"),
-            payload=_json(envelope),
-            qos=1,
-            retain=False,
-            expiry_s=INCIDENT_EXPIRY_S,
-            content_type=CLOUDEVENTS_JSON,
+            topic=self._topic(topic, **names),
+            payload=content if isinstance(content, bytes) else content.model_dump_json().encode(),
+            qos=topic.qos,
+            retain=topic.retain,
+            expiry_s=topic.expiry_s,
+            content_type=topic.content_type,
         )
+
+    def _topic(self, topic: Topic, **names: str) -> str:
+        return topic.of(site=self.site, box=self.box, **names)
 
     def _data(self, event: IncidentEvent, sequence: int) -> IncidentData:
         return IncidentData(
@@ -186,12 +182,9 @@ class Wire:
             snapshot=None if event.snapshot is None else self._reference(event, event.snapshot),
         )
 
-    def _snapshot_topic(self, camera: str, incident_id: str) -> str:
-        return self.topic("camera", camera, "snapshot", incident_id)
-
     def _reference(self, event: IncidentEvent, snapshot: Snapshot) -> SnapshotReference:
         return SnapshotReference(
-            topic=self._snapshot_topic(event.source_id, event.incident_id),
+            topic=self._topic(SNAPSHOT, camera=event.source_id, incident_id=event.incident_id),
             sha256=snapshot.sha256,
             size_bytes=snapshot.size_bytes,
             size_wh_px=snapshot.size_wh_px,
@@ -232,7 +225,7 @@ class Wire:
             versions=dict(versions or {}),
             counters=dict(counters or {}),
         )
-        return _retained(self.topic("status"), payload)
+        return self._message(STATUS, payload)
 
     def will(self) -> Message:
         """Return what the broker says when the box vanishes."""
@@ -247,7 +240,7 @@ class Wire:
             versions={},
             counters={},
         )
-        return _retained(self.topic("status"), payload)
+        return self._message(STATUS, payload)
 
     def camera_status(self, camera: str, *, time_ns: int, blind: str | None = None) -> Message:
         """Say that a camera is watched, or blind for the reason given."""
@@ -260,7 +253,7 @@ class Wire:
             reason=blind,
             time=rfc3339(time_ns),
         )
-        return _retained(self.topic("camera", camera, "status"), payload)
+        return self._message(CAMERA_STATUS, payload, camera=camera)
 
     def camera_state(
         self,
@@ -285,7 +278,7 @@ class Wire:
             ),
             time=rfc3339(time_ns),
         )
-        return _retained(self.topic("camera", camera, "state"), payload)
+        return self._message(CAMERA_STATE, payload, camera=camera)
 
 
 def rfc3339(time_ns: int) -> str:
@@ -318,11 +311,3 @@ def stamped(message: Message, *, queued_ns: int, published_ns: int, late: bool) 
         )
         payload = to_json(content)
     return replace(message, payload=payload, expiry_s=expiry_s)
-
-
-def _retained(topic: str, payload: BaseModel) -> Message:
-    return Message(topic, _json(payload), qos=1, retain=True, expiry_s=None, content_type=JSON)
-
-
-def _json(payload: BaseModel) -> bytes:
-    return payload.model_dump_json().encode()

@@ -1,0 +1,112 @@
+"""Every topic of a box: one table for what sends, what reads, the documents and AsyncAPI."""
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from ropewatch.payloads import (
+    SCHEMA_VERSION,
+    BoxStatus,
+    CameraState,
+    CameraStatus,
+    IncidentMessage,
+    Payload,
+)
+from ropewatch.section import NAME_PATTERN
+
+ROOT: Final = f"ropewatch/v{SCHEMA_VERSION.partition('.')[0]}"
+JSON: Final = "application/json"
+CLOUDEVENTS_JSON: Final = "application/cloudevents+json"
+JPEG: Final = "image/jpeg"
+DAY_S: Final = 24 * 3600
+
+_NAMES: Final = re.compile(r"\{\w+\}")
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """One kind of message and how it travels.
+
+    Attributes:
+        name: of the kind; also of its JSON Schema under configs/schema.
+        below: levels below site and box, names in braces.
+        payload: model of the content; None where that is no JSON.
+        what: one line for people.
+        qos: 0, 1 or 2.
+        retain: kept by the broker for new subscribers.
+        expiry_s: the broker forgets it after this long; None never.
+        content_type: MQTT 5 property.
+    """
+
+    name: str
+    below: str
+    payload: type[Payload] | None
+    what: str
+    qos: int = 1
+    retain: bool = False
+    expiry_s: int | None = None
+    content_type: str = JSON
+
+    @property
+    def address(self) -> str:
+        """The whole topic, names in braces."""
+        return f"{ROOT}/{{site}}/{{box}}/{self.below}"
+
+    @property
+    def filter(self) -> str:
+        """What to subscribe to for all boxes and cameras."""
+        return _NAMES.sub("+", self.address)
+
+    def of(self, **names: str) -> str:
+        """Return the topic of one box and camera."""
+        return self.address.format(**names)
+
+
+INCIDENT: Final = Topic(
+    "incident",
+    "camera/{camera}/incident",
+    IncidentMessage,
+    "start, update and end of an incident",
+    # Never retained: a late subscriber must not take an old start for a new one.
+    expiry_s=7 * DAY_S,
+    content_type=CLOUDEVENTS_JSON,
+)
+CAMERA_STATE: Final = Topic(
+    "camera_state",
+    "camera/{camera}/state",
+    CameraState,
+    "open incidents, and how many people are safe, unsafe, unknown",
+    retain=True,
+)
+CAMERA_STATUS: Final = Topic(
+    "camera_status",
+    "camera/{camera}/status",
+    CameraStatus,
+    "`watching` or `blind`, and why",
+    retain=True,
+)
+STATUS: Final = Topic(
+    "status",
+    "status",
+    BoxStatus,
+    "`online`, `degraded` or `offline`, with reasons, backend, versions, counters",
+    retain=True,
+)
+SNAPSHOT: Final = Topic(
+    "snapshot",
+    "camera/{camera}/snapshot/{incident_id}",
+    None,
+    "the picture of an incident, a JPEG, where pictures are on",
+    expiry_s=DAY_S,
+    content_type=JPEG,
+)
+TOPICS: Final = (INCIDENT, SNAPSHOT, CAMERA_STATE, CAMERA_STATUS, STATUS)
+
+
+def topic_of(text: str) -> Topic | None:
+    """Return which of the table's topics this is; None if it is none of them."""
+    return next((topic for topic in TOPICS if _pattern(topic).fullmatch(text)), None)
+
+
+def _pattern(topic: Topic) -> re.Pattern[str]:
+    return re.compile(_NAMES.sub(NAME_PATTERN.strip("^$"), topic.address))
