@@ -1,6 +1,9 @@
 """When the muxer pushes a batch: plain arithmetic, no GStreamer."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+DEFAULT_SOURCE_MAX_FPS = 60.0
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,18 @@ class LegacyBatching:
         """Return when a batch that is not full is pushed; None is never."""
         return None if self.timeout_us < 0 else first_frame_s + self.timeout_us / 1e6
 
+    def not_before_s(self, *, last_batch_s: float) -> float:  # noqa: ARG002  as above
+        """Return when a batch may be pushed at the earliest."""
+        return 0.0
+
+    def allowed_at_s(self, index: int, *, last_push_s: float) -> float:  # noqa: ARG002  as above
+        """Return from when a source may give a frame again."""
+        return 0.0
+
+    def turns(self, indices: list[int], *, next_index: int) -> list[int]:
+        """Return the order in which sources are asked: around, beginning with `next_index`."""
+        return _rotated(sorted(indices), next_index)
+
 
 @dataclass(frozen=True)
 class NewBatching:
@@ -38,6 +53,10 @@ class NewBatching:
     min_fps: float
     adaptive: bool = True
     same_source: int = 1
+    max_fps: float | None = None
+    source_max_fps: Mapping[int, float] | None = None
+    priorities: Mapping[int, int] = field(default_factory=dict)
+    round_robin: bool = True
 
     def per_source(self, pads: int) -> int:  # noqa: ARG002  the other muxer looks at them
         """Return how many frames one source may have in a batch."""
@@ -50,6 +69,41 @@ class NewBatching:
     def deadline_s(self, *, first_frame_s: float, last_batch_s: float) -> float | None:
         """Return when a batch that is not full is pushed."""
         return max(first_frame_s, last_batch_s + 1.0 / self.min_fps)
+
+    def not_before_s(self, *, last_batch_s: float) -> float:
+        """Return when a batch may be pushed at the earliest: max-fps-control."""
+        return 0.0 if self.max_fps is None else last_batch_s + 1.0 / self.max_fps
+
+    def allowed_at_s(self, index: int, *, last_push_s: float) -> float:
+        """Return from when a source may give a frame again: enable-source-rate-control."""
+        if self.source_max_fps is None:
+            return 0.0
+        return last_push_s + 1.0 / self.source_max_fps.get(index, DEFAULT_SOURCE_MAX_FPS)
+
+    def turns(self, indices: list[int], *, next_index: int) -> list[int]:
+        """Return the order in which sources are asked.
+
+        The least priority comes first. Round robin begins with `next_index`, goes round its
+        priority and then on to the next; any other algorithm begins at the front each time.
+        """
+        if not self.round_robin:
+            return sorted(indices, key=lambda index: (self._priority(index), index))
+        levels = sorted({self._priority(index) for index in indices})
+        start = self._priority(next_index) if next_index in indices else levels[0]
+        order: list[int] = []
+        for level in _rotated(levels, start):
+            at_level = sorted(index for index in indices if self._priority(index) == level)
+            order += _rotated(at_level, next_index) if level == start else at_level
+        return order
+
+    def _priority(self, index: int) -> int:
+        return self.priorities.get(index, 0)
+
+
+def _rotated(values: list[int], first: int) -> list[int]:
+    """Begin with the first value that is not below `first`."""
+    at = next((at for at, value in enumerate(values) if value >= first), 0)
+    return values[at:] + values[:at]
 
 
 Batching = LegacyBatching | NewBatching

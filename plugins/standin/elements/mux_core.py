@@ -1,5 +1,6 @@
 """The muxer's inside: frames of NV12 or RGBA in, one buffer with a batch of surfaces out."""
 
+import math
 import threading
 import time
 from collections import deque
@@ -29,6 +30,7 @@ class Input:
         self.source_wh = (0, 0)
         self.source_id = index
         self.frame_num = 0
+        self.last_push_s = -math.inf
         self.eos = False
         self.announced = False
         self.eos_sent = False
@@ -211,23 +213,15 @@ class MuxCore(Gst.Element):
     def _wait(self) -> list[tuple[Input, Any]] | None:
         """Wait for a batch, an ended or a removed source; None when stopped. Lock is held."""
         while self.running and self.flow == Gst.FlowReturn.OK:
-            waiting = sum(len(source.frames) for source in self.inputs.values())
             now = time.monotonic()
             remaining: float | None = None
-            if waiting:
-                open_pads = sum(not item.eos or bool(item.frames) for item in self.inputs.values())
-                pads = len(self.inputs)
-                limit = self.batching.per_source(pads)
-                ready = sum(min(len(item.frames), limit) for item in self.inputs.values())
-                draining = all(item.eos for item in self.inputs.values())
-                first_s = min(item.frames[0][2] for item in self.inputs.values() if item.frames)
-                deadline = self.batching.deadline_s(
-                    first_frame_s=first_s, last_batch_s=self.last_batch_s or first_s
-                )
-                remaining = None if deadline is None else deadline - now
-                full = self.batching.full_at(pads=pads, open_pads=open_pads)
-                if ready >= full or draining or (remaining is not None and remaining <= 0):
-                    return self._take(limit)
+            if any(source.frames for source in self.inputs.values()):
+                due_s = self._due_s(now)
+                if due_s is not None and due_s <= now:
+                    taken = self._take(now)
+                    if taken:
+                        return taken
+                remaining = None if due_s is None else max(0.0, due_s - now)
             elif self.deleted or any(
                 item.eos and not item.eos_sent for item in self.inputs.values()
             ):
@@ -235,19 +229,57 @@ class MuxCore(Gst.Element):
             self.changed.wait(remaining)
         return None
 
-    def _take(self, limit: int) -> list[tuple[Input, Any]]:
-        """Take frames round robin, beginning after the source that came last."""
-        order = sorted(self.inputs)
-        start = next((at for at, index in enumerate(order) if index >= self.next_index), 0)
-        order = order[start:] + order[:start]
+    def _due_s(self, now: float) -> float | None:
+        """Return when the batch of what waits now is to be pushed; None is not before more comes.
+
+        A source that has used up its rate counts from when it may give again.
+        """
+        batching, inputs = self.batching, self.inputs.values()
+        pads = len(self.inputs)
+        allowed = {
+            item.index: batching.allowed_at_s(item.index, last_push_s=item.last_push_s)
+            for item in inputs
+            if item.frames
+        }
+        open_now = [item for item in inputs if item.frames and allowed[item.index] <= now]
+        limit = batching.per_source(pads)
+        ready = sum(min(len(item.frames), limit) for item in open_now)
+        open_pads = sum(not item.eos or bool(item.frames) for item in inputs)
+        not_before = batching.not_before_s(last_batch_s=self.last_batch_s)
+        full = batching.full_at(pads=pads, open_pads=open_pads)
+        if ready >= full or (ready and all(item.eos for item in inputs)):
+            return max(not_before, 0.0)
+        first_s = min(item.frames[0][2] for item in inputs if item.frames)
+        deadline = batching.deadline_s(
+            first_frame_s=first_s, last_batch_s=self.last_batch_s or first_s
+        )
+        # The next one that may give again may fill the batch, or be the first in it.
+        later = [at for at in allowed.values() if at > now]
+        if not open_now:
+            deadline = max(deadline or 0.0, min(later))
+        times = [time for time in (deadline, *later) if time is not None]
+        return max(not_before, min(times)) if times else None
+
+    def _take(self, now: float) -> list[tuple[Input, Any]]:
+        """Take frames in the order of the sources' turns, one of each and then around again."""
+        batching, pads = self.batching, len(self.inputs)
+        open_pads = sum(not item.eos or bool(item.frames) for item in self.inputs.values())
+        size = batching.full_at(pads=pads, open_pads=open_pads)
+        order = [
+            index
+            for index in batching.turns(list(self.inputs), next_index=self.next_index)
+            if batching.allowed_at_s(index, last_push_s=self.inputs[index].last_push_s) <= now
+        ]
         taken: list[tuple[Input, Any]] = []
-        for _ in range(limit):
+        for _ in range(batching.per_source(pads)):
             for index in order:
                 source = self.inputs[index]
-                if source.frames and len(taken) < self.batching.batch_size:
+                if source.frames and len(taken) < size:
                     taken.append((source, source.frames.popleft()))
-        self.next_index = taken[-1][0].index + 1
-        self.changed.notify_all()
+                    source.last_push_s = now
+        if taken:
+            self.next_index = taken[-1][0].index + 1
+            self.changed.notify_all()
         return taken
 
     def _start_stream(self) -> None:

@@ -1,6 +1,5 @@
 """nvstreammux, legacy and new: scaling by stock elements, batching by the core."""
 
-import configparser
 import itertools
 import os
 import weakref
@@ -9,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from plugins.standin import element as base
 from plugins.standin.elements.mux_batching import Batching, LegacyBatching, NewBatching
+from plugins.standin.elements.mux_config import load_mux_config
 from plugins.standin.elements.mux_core import MuxCore
 from plugins.standin.elements.retag import FRAME_CAPS, ToSystem
 from plugins.standin.gst import Gst, structure_of
@@ -247,29 +247,31 @@ class NewNvStreamMux(_Muxer, Gst.Bin):
         return [ToSystem()]
 
     def batching(self) -> Batching:
-        """Return when to push, from the properties and the config file."""
-        config = self._config()
-        size = self.settings["batch-size"] or int(config.get("batch-size", "0"))
+        """Return when to push: as the config file says, else as the properties do.
+
+        A file's batch-size goes before the property, and with a file the timeout does not count:
+        the muxer makes its whole policy of the file, with the parser's defaults.
+        """
+        path = self.settings["config-file-path"]
+        config = load_mux_config(Path(path)) if path else None
+        size = (config.batch_size if config else 0) or self.settings["batch-size"]
         if not size:
             raise ValueError("batch-size: 0, want it set; set batch-size or config-file-path")
-        min_fps: float = max(1, 1_000_000 // self.settings["batched-push-timeout"])
-        if "overall-min-fps-n" in config:
-            min_fps = int(config["overall-min-fps-n"]) / int(config.get("overall-min-fps-d", "1"))
+        if config is None:
+            min_fps = max(1, 1_000_000 // self.settings["batched-push-timeout"])
+            return NewBatching(batch_size=size, min_fps=min_fps)
+        for note in config.notes:
+            base.log.warning("%s", note)
         return NewBatching(
             batch_size=size,
-            min_fps=min_fps,
-            adaptive=config.get("adaptive-batching", "1") != "0",
-            same_source=int(config.get("max-same-source-frames", "1")),
+            min_fps=config.min_fps,
+            adaptive=config.adaptive,
+            same_source=config.same_source,
+            max_fps=config.max_fps,
+            source_max_fps=config.source_max_fps,
+            priorities=config.priorities,
+            round_robin=config.round_robin,
         )
-
-    def _config(self) -> dict[str, str]:
-        path = self.settings["config-file-path"]
-        if not path:
-            return {}
-        parser = configparser.ConfigParser(strict=False)
-        if not parser.read(Path(path)):
-            raise ValueError(f"config-file-path: {path} cannot be read, want a muxer config file")
-        return dict(parser["property"]) if parser.has_section("property") else {}
 
 
 def muxer_class() -> type[Gst.Element]:
