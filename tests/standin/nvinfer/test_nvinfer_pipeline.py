@@ -135,6 +135,26 @@ def test_interval_leaves_predicted_people_on_the_skipped_frames(tmp_path: Path) 
     assert seen == [(1, True), (0, False), (1, True), (0, False)]
 
 
+def test_an_asynchronous_classifier_delays_no_frame_and_judges_a_later_one(
+    tmp_path: Path,
+) -> None:
+    pgie, sgie = configs(tmp_path)
+    sgie.write_text(f"{sgie.read_text()}classifier-async-mode=1\n")
+    texts: list[str | None] = []
+
+    error = run(
+        f"{SINGLES} ! nvinfer config-file-path={pgie} ! nvtracker ll-config-file={TRACKER} ! "
+        f"nvinfer config-file-path={sgie} ! fakesink name=sink "
+        + SOURCE.format(frames=30, pattern="white is-live=true", pad=0),
+        lambda batch: texts.append(batch.frames[0].objects[0].text_params.stand_in_text()),
+    )
+
+    assert error == ""
+    assert len(texts) == 30
+    assert (texts[0], texts[-1]) == ("person 0", "person 0 bright ")
+    assert buffer_meta.live_count() == 0
+
+
 def test_stabilize_buffer_count_drops_the_first_batches(tmp_path: Path) -> None:
     pgie, _ = configs(tmp_path, stabilize_buffer_count=3)
     numbers: list[int] = []
