@@ -33,6 +33,7 @@ from plugins.standin.metadata import (
 )
 from plugins.standin.object_encoder import *  # noqa: F403  pyds is one flat module
 from plugins.standin.structs import GList, make_string, string_at
+from plugins.standin.tracker_meta import *  # noqa: F403  pyds is one flat module
 
 __version__ = "1.2.0"
 

@@ -4,7 +4,7 @@ Boxes are (N, 4) float32, left, top, width, height, in any one unit.
 """
 
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -38,6 +38,24 @@ class Track:
     detection: int | None
 
 
+@dataclass(frozen=True, slots=True)
+class PastFrame:
+    """Where a target was on a frame on which it was not reported."""
+
+    frame_num: int
+    box_ltwh: Floats
+    age: int
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """What can be told of a target's past now that it is reported, the oldest frame first."""
+
+    object_id: int
+    class_id: int
+    frames: tuple[PastFrame, ...]
+
+
 @dataclass(slots=True)
 class _Target:
     object_id: int
@@ -46,6 +64,7 @@ class _Target:
     velocity: Floats
     age: int = 0
     shadow_age: int = 0
+    past: list[PastFrame] = field(default_factory=list)
 
 
 class StreamTracker:
@@ -54,6 +73,7 @@ class StreamTracker:
     def __init__(self, config: TrackerConfig) -> None:
         self._config = config
         self._targets: list[_Target] = []
+        self.past: list[Past] = []
         self._next = 0
         self._high_bits = self._new_high_bits()
 
@@ -67,11 +87,12 @@ class StreamTracker:
         if from_zero:
             self._next = 0
 
-    def update(self, found: Detections, *, detected: bool) -> list[Track]:
-        """Take the next frame.
+    def update(self, found: Detections, *, detected: bool, frame_num: int = 0) -> list[Track]:
+        """Take the next frame; `past` is then what has become known of earlier ones.
 
         Args:
             found: its objects.
+            frame_num: its number, for `past`.
             detected: False where the detector skipped the frame; `found` is then not looked at
                 and every target that was seen last time is reported where it is expected.
 
@@ -82,6 +103,23 @@ class StreamTracker:
         if self._config.estimator != NO_ESTIMATOR:
             for target in self._targets:
                 target.box = target.box + target.velocity
+        tracks = self._tracks(found, detected=detected)
+        if self._config.estimator != NO_ESTIMATOR:
+            self._tell_past({track.object_id for track in tracks}, frame_num)
+        return tracks
+
+    def _tell_past(self, reported: set[int], frame_num: int) -> None:
+        self.past = []
+        for target in self._targets:
+            if target.object_id not in reported:
+                target.past.append(PastFrame(frame_num, target.box.copy(), target.age))
+                # As many as the plugin makes room for.
+                del target.past[: -max(1, self._config.max_shadow_age)]
+            elif target.past:
+                self.past.append(Past(target.object_id, target.class_id, tuple(target.past)))
+                target.past = []
+
+    def _tracks(self, found: Detections, *, detected: bool) -> list[Track]:
         if not detected:
             return [
                 Track(target.object_id, target.class_id, target.box, None)

@@ -18,10 +18,11 @@ from plugins.standin.element import (
     uint,
 )
 from plugins.standin.gst import Gst
-from plugins.standin.metadata import NvDsBatchMeta
+from plugins.standin.metadata import NvDsBatchMeta, NvDsMetaType, NvDsUserMeta
 from plugins.standin.nvtracker.association import StreamTracker
-from plugins.standin.nvtracker.config import TrackerConfig, load_tracker_config
+from plugins.standin.nvtracker.config import NO_ESTIMATOR, TrackerConfig, load_tracker_config
 from plugins.standin.nvtracker.frame_update import FrameUpdater
+from plugins.standin.tracker_meta import NvDsTargetMiscDataBatch
 from ropewatch.errors import ModelError
 
 log = logging.getLogger("ropewatch.standin.nvtracker")
@@ -110,17 +111,22 @@ class NvTracker(BatchTransform):
         """Track each frame in order."""
         assert self._updater is not None
         wanted = self.settings["tracking-surface-type"]
+        past = NvDsTargetMiscDataBatch()
         with batch.meta_mutex:
             for frame in batch.frames:
                 if wanted and frame.surface_type not in (0, wanted):
                     continue
                 surface = batch.surfaces[frame.batch_id]
+                stream, frame_wh = self._stream(frame.pad_index), (surface.width, surface.height)
                 self._updater.update(
-                    frame,
-                    self._stream(frame.pad_index),
-                    frame_wh=(surface.width, surface.height),
-                    max_objects=self._config.max_targets,
+                    frame, stream, frame_wh=frame_wh, max_objects=self._config.max_targets
                 )
+                if stream.past:
+                    past.streams.append(
+                        self._updater.past_of(stream, stream_id=frame.pad_index, frame_wh=frame_wh)
+                    )
+            if self._config.estimator != NO_ESTIMATOR:
+                _attach(batch, past)
 
     def _stream(self, pad_index: int) -> StreamTracker:
         if pad_index not in self._streams:
@@ -139,3 +145,13 @@ class NvTracker(BatchTransform):
             self._streams[pad_index].forget(from_zero=True)
         elif kind == events.STREAM_RESET and mode & NEW_IDS_AFTER_RESET:
             self._streams[pad_index].forget(from_zero=False)
+
+
+def _attach(batch: NvDsBatchMeta, past: NvDsTargetMiscDataBatch) -> None:
+    """Give a batch its past-frame meta, which the plugin does for each, empty or not."""
+    past.numAllocated = len(past.streams)
+    user = NvDsUserMeta()
+    user.base_meta.batch_meta = batch
+    user.base_meta.meta_type = int(NvDsMetaType.NVDS_TRACKER_PAST_FRAME_META)
+    user.user_meta_data = past
+    batch.user_metas.append(user)

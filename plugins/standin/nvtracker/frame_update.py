@@ -14,6 +14,11 @@ from plugins.standin.metadata import (
     NvOSD_TextParams,
 )
 from plugins.standin.nvtracker.association import Detections, StreamTracker, Track
+from plugins.standin.tracker_meta import (
+    NvDsTargetMiscDataFrame,
+    NvDsTargetMiscDataObject,
+    NvDsTargetMiscDataStream,
+)
 
 log = logging.getLogger("ropewatch.standin.nvtracker")
 
@@ -79,7 +84,9 @@ class FrameUpdater:
         to_tracker = np.array(self._tracker_wh, np.float32) / np.array(frame_wh, np.float32)
         to_frame = np.array(frame_wh, np.float32) / np.array(self._tracker_wh, np.float32)
         found = _detections(shown, np.tile(to_tracker, 2))
-        for track in tracker.update(found, detected=bool(frame.bInferDone)):
+        for track in tracker.update(
+            found, detected=bool(frame.bInferDone), frame_num=frame.frame_num
+        ):
             unclipped = track.box_ltwh * np.tile(to_frame, 2)
             clipped = clip(unclipped, frame_wh)
             own = unclipped if self._unclip or clipped is None else clipped
@@ -88,6 +95,31 @@ class FrameUpdater:
             frame.objects[:] = [
                 meta for meta in frame.objects if meta.object_id != UNTRACKED_OBJECT_ID
             ]
+
+    def past_of(
+        self, tracker: StreamTracker, *, stream_id: int, frame_wh: tuple[int, int]
+    ) -> NvDsTargetMiscDataStream:
+        """Make the past-frame structures of a stream's newest frame, in the frame's pixels."""
+        scale = np.array(frame_wh, np.float32) / np.array(self._tracker_wh, np.float32)
+        stream = NvDsTargetMiscDataStream()
+        stream.streamID = stream.surfaceStreamID = stream_id
+        for past in tracker.past:
+            target = NvDsTargetMiscDataObject()
+            target.uniqueId, target.classId = past.object_id, past.class_id
+            if past.class_id in self._looks:
+                target.objLabel = self._looks[past.class_id].label
+            for seen in past.frames:
+                item = NvDsTargetMiscDataFrame()
+                item.frameNum, item.age = seen.frame_num, seen.age
+                item.confidence = _TRACKER_CONFIDENCE
+                box = item.tBbox
+                box.left, box.top, box.width, box.height = (
+                    seen.box_ltwh * np.tile(scale, 2)
+                ).tolist()
+                target.frames.append(item)
+            stream.objects.append(target)
+        stream.numAllocated = len(stream.objects)
+        return stream
 
     def _operates_on(self, meta: NvDsObjectMeta) -> bool:
         return not self._class_ids or meta.class_id in self._class_ids
