@@ -1,17 +1,19 @@
 """Turns decisions and conditions into messages: incidents, camera state, camera and box status."""
 
 import logging
-import time
+import threading
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from importlib import metadata
 from typing import Final, Protocol
 
+from deepstream.clock import read_moment
 from deepstream.dispatcher import Decided
 from deepstream.health import CameraReason
 from deepstream.lanes import Lane, Post
 from ropewatch.decision import RopeState
 from ropewatch.incidents import IncidentEvent, Phase
+from ropewatch.moment import ClockWatch, Moment
 from ropewatch.monitor import FrameResult
 from ropewatch.wire import Message, Wire
 
@@ -41,8 +43,7 @@ class Reporter:
         backend: whose elements run; part of the status.
         versions: of the models by name; part of the status.
         status_every_s: seconds between status messages without a change.
-        unix_ns: Unix time.
-        clock: monotonic seconds.
+        clock: reads all clocks.
     """
 
     def __init__(
@@ -53,8 +54,7 @@ class Reporter:
         backend: str,
         versions: Mapping[str, str],
         status_every_s: float,
-        unix_ns: Callable[[], int] = time.time_ns,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], Moment] = read_moment,
     ) -> None:
         self.incidents = 0
         self.unrecovered = 0
@@ -63,8 +63,11 @@ class Reporter:
         self._backend = backend
         self._versions = {"ropewatch": metadata.version("ropewatch"), **versions}
         self._status_every_s = status_every_s
-        self._unix_ns = unix_ns
         self._clock = clock
+        # The dispatcher's thread and the one that looks after the graph both tell the time.
+        self._clock_lock = threading.Lock()
+        self._clock_watch = ClockWatch(clock())
+        self._corrections = 0
         self._sequence = 0
         self._open: dict[str, dict[str, None]] = {}
         self._told_state: dict[str, tuple[tuple[str, ...], tuple[int, ...]]] = {}
@@ -91,7 +94,8 @@ class Reporter:
         if decided.closed:
             self._camera_state(source_id, NOBODY)
         elif decided.frame is not None:
-            waited_s = self._clock() - self._told_state_s.get(source_id, -STATE_EVERY_S)
+            told_s = self._told_state_s.get(source_id, -STATE_EVERY_S)
+            waited_s = self._clock().monotonic_ns / 1e9 - told_s
             if decided.events or waited_s >= STATE_EVERY_S:
                 _observation, result = decided.frame
                 self._camera_state(source_id, result)
@@ -99,11 +103,12 @@ class Reporter:
     def camera_status(self, source_id: str, reason: CameraReason | None) -> None:
         """Say that a camera is watched, or why it is blind."""
         blind = None if reason is None else reason.value
-        self._say(self._wire.camera_status(source_id, time_ns=self._unix_ns(), blind=blind))
+        self._say(self._wire.camera_status(source_id, now=self._now(), blind=blind))
 
     def box_status(self, reasons: Sequence[str], counters: Mapping[str, int]) -> None:
         """Say how the box is: at once when it changes, and every so often."""
-        now_s = self._clock()
+        now = self._now()
+        now_s = now.monotonic_ns / 1e9
         told = tuple(reasons)
         if told == self._told_reasons and now_s - self._told_status_s < self._status_every_s:
             return
@@ -111,7 +116,7 @@ class Reporter:
         self._say(
             self._wire.status(
                 "degraded" if reasons else "online",
-                time_ns=self._unix_ns(),
+                now=now,
                 backend=self._backend,
                 reasons=reasons,
                 counters=counters,
@@ -126,7 +131,7 @@ class Reporter:
         self._say(
             self._wire.status(
                 "offline",
-                time_ns=self._unix_ns(),
+                now=self._now(),
                 backend=self._backend,
                 reasons=("stopped",),
                 counters=counters,
@@ -134,12 +139,31 @@ class Reporter:
             )
         )
 
+    def _now(self) -> Moment:
+        """Read the clocks; when the wall clock was corrected, say so before its time is used."""
+        with self._clock_lock:
+            moment = self._clock()
+            correction = self._clock_watch.look(moment)
+            if correction is None:
+                return moment
+            self._corrections += 1
+            number = self._corrections
+        log.warning(
+            "clock corrected reason=%s offset_s=%.3f synced=%s",
+            correction.reason.value,
+            correction.offset_ns / 1e9,
+            moment.synced,
+        )
+        message = self._wire.clock_correction(correction, number=number)
+        self._outlet.offer(Post(message, Lane.ALERT))
+        return moment
+
     def _say(self, message: Message) -> None:
         self._outlet.offer(Post(message, Lane.STATE))
 
     def _incident(self, event: IncidentEvent) -> Post:
         self._sequence += 1
-        message = self._wire.incident(event, sequence=self._sequence, time_ns=self._unix_ns())
+        message = self._wire.incident(event, sequence=self._sequence, now=self._now())
         open_here = self._open.setdefault(event.source_id, {})
         if event.phase is Phase.START:
             self.incidents += 1
@@ -155,7 +179,7 @@ class Reporter:
         for incident_id, last in self._outlet.left_open().items():
             try:
                 message = self._wire.recovered_end(
-                    last, sequence=self._sequence + 1, time_ns=self._unix_ns()
+                    last, sequence=self._sequence + 1, now=self._now()
                 )
             except ValueError as error:
                 self.unrecovered += 1
@@ -180,11 +204,12 @@ class Reporter:
         if state == self._told_state.get(source_id):
             return
         self._told_state[source_id] = state
-        self._told_state_s[source_id] = self._clock()
+        now = self._now()
+        self._told_state_s[source_id] = now.monotonic_ns / 1e9
         self._say(
             self._wire.camera_state(
                 source_id,
-                time_ns=self._unix_ns(),
+                now=now,
                 open_incidents=open_incidents,
                 safe=counts[0],
                 unsafe=counts[1],

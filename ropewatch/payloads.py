@@ -11,10 +11,11 @@ from typing_extensions import Self
 
 from ropewatch.decision import RopeState
 from ropewatch.incidents import EndReason, Phase
+from ropewatch.moment import ClockSource, CorrectionReason
 from ropewatch.section import Name
 from ropewatch.settings import AlertWhen
 
-SCHEMA_VERSION: Final = "1.1"
+SCHEMA_VERSION: Final = "1.2"
 
 Rfc3339 = Annotated[str, StringConstraints(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$")]
 # Meant to be between 0 and 1, not held to it: a half-precision engine may give 1.0005, and no
@@ -22,6 +23,7 @@ Rfc3339 = Annotated[str, StringConstraints(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:
 Share = Annotated[float, Field(allow_inf_nan=False)]
 Seconds = Annotated[float, Field(ge=0)]
 Count = Annotated[int, Field(ge=0)]
+Milliseconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 # Any minor version of this major one: a consumer reads the boxes that are not updated yet.
 Version = Annotated[str, StringConstraints(pattern=r"^1\.\d+$")]
 
@@ -43,6 +45,19 @@ class Delivery(Payload):
     late: bool = Field(
         description="It waited longer than mqtt.outbox.late_after_s, or over a restart: no reason "
         "to sound a siren now."
+    )
+
+
+class Clock(Payload):
+    """How far the box's wall clock can be trusted."""
+
+    source: ClockSource = Field(description="Who says so: the kernel, or none.")
+    synced: bool | None = Field(
+        description="The clock follows a time server; null when nobody says."
+    )
+    est_error_ms: Milliseconds | None = Field(
+        description="How wrong it is at most, as its time server's daemon estimates; null while "
+        "not synced."
     )
 
 
@@ -141,6 +156,12 @@ class IncidentData(Payload):
         description="Since 1.1. The picture of the start, from the message on that follows it; "
         "null where there is none.",
     )
+    monotonic_ms: Milliseconds | None = Field(
+        None,
+        description="Since 1.2. Time of the decision by the box's monotonic clock, which nobody "
+        "sets; with boot_id it tells which clock corrections apply.",
+    )
+    clock: Clock | None = Field(None, description="Since 1.2. The wall clock at the decision.")
     delivery: Delivery | None = Field(
         None, description="Since 1.1. Set when the message leaves the box."
     )
@@ -153,10 +174,22 @@ class IncidentData(Payload):
         return self
 
 
-class IncidentMessage(Payload):
-    """CloudEvents envelope of an incident. `id` is the key for dropping duplicates."""
+class Envelope(Payload):
+    """CloudEvents envelope. `id` is the key for dropping duplicates."""
 
     specversion: Literal["1.0"] = "1.0"
+    id: str = Field(min_length=1)
+    source: str
+    type: str
+    subject: str = Field(min_length=1)
+    time: Rfc3339
+    datacontenttype: Literal["application/json"] = "application/json"
+    dataschema: str = Field(description="Exact version of the schema of data.")
+
+
+class IncidentMessage(Envelope):
+    """An incident starts, goes on or ends."""
+
     id: str = Field(min_length=1, description="box:boot_id:sequence")
     source: str = Field(pattern=r"^/[^/]+/[^/]+/[^/]+$", description="/site/box/camera")
     type: Literal[
@@ -166,9 +199,39 @@ class IncidentMessage(Payload):
     ]
     subject: str = Field(min_length=1, description="The incident id.")
     time: Rfc3339 = Field(description="Wall time of the decision by the box's clock.")
-    datacontenttype: Literal["application/json"] = "application/json"
-    dataschema: str = Field(description="Exact version of the schema of data.")
     data: IncidentData
+
+
+class ClockCorrection(Payload):
+    """What earlier times of this run are worth, now that the clock was set or is known good."""
+
+    site: Name
+    box: Name
+    boot_id: str = Field(min_length=1)
+    number: int = Field(ge=1, description="Of this run's corrections.")
+    reason: CorrectionReason = Field(
+        description="stepped: the clock was set. synced: it follows a time server from now on, "
+        "and earlier times differ from that by offset_ms."
+    )
+    offset_ms: float = Field(
+        allow_inf_nan=False,
+        description="Add this to wall times of messages with this boot_id and a smaller "
+        "monotonic_ms; where several corrections apply, add them all.",
+    )
+    monotonic_ms: Milliseconds = Field(description="From here on, times are by the new clock.")
+    clock: Clock = Field(description="After the correction; only a synced clock is right.")
+    delivery: Delivery | None = Field(None, description="Set when the message leaves the box.")
+
+
+class ClockMessage(Envelope):
+    """The box's wall clock was corrected. Since 1.2."""
+
+    id: str = Field(min_length=1, description="box:boot_id:clock:number")
+    source: str = Field(pattern=r"^/[^/]+/[^/]+$", description="/site/box")
+    type: Literal["io.ropewatch.clock.correction.v1"] = "io.ropewatch.clock.correction.v1"
+    subject: str = Field(min_length=1, description="boot_id")
+    time: Rfc3339 = Field(description="Wall time by the corrected clock.")
+    data: ClockCorrection
 
 
 class BoxStatus(Payload):
@@ -184,6 +247,7 @@ class BoxStatus(Payload):
     backend: str | None = Field(description="deepstream or cpu; null in the will.")
     versions: dict[str, str] = Field(description="Name to version or digest.")
     counters: dict[str, Count] = Field(description="What was delivered, dropped and failed.")
+    clock: Clock | None = Field(None, description="Since 1.2. null in the will.")
 
 
 class CameraStatus(Payload):

@@ -11,22 +11,14 @@ from pydantic import BaseModel
 
 from ropewatch.engine_manifest import EngineManifest
 from ropewatch.manifest import Manifest
-from ropewatch.payloads import (
-    SCHEMA_VERSION,
-    BoxStatus,
-    CameraState,
-    CameraStatus,
-    IncidentMessage,
-)
+from ropewatch.payloads import SCHEMA_VERSION, Payload
 from ropewatch.receipt import Receipt
 from ropewatch.settings import SiteSettings
+from ropewatch.topics import TOPICS
 
 MODELS: dict[str, type[BaseModel]] = {
+    **{topic.name: topic.payload for topic in TOPICS if topic.payload is not None},
     "site": SiteSettings,
-    "incident": IncidentMessage,
-    "status": BoxStatus,
-    "camera_status": CameraStatus,
-    "camera_state": CameraState,
     "manifest": Manifest,
     "engine_manifest": EngineManifest,
     "receipt": Receipt,
@@ -53,9 +45,10 @@ def write_schemas(folder: Path) -> list[Path]:
 
 def _text(name: str, model: type[BaseModel]) -> str:
     mode: Any = "validation" if model in _READ else "serialization"
+    version = f":{SCHEMA_VERSION}" if issubclass(model, Payload) else ""
     schema = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "$id": f"urn:ropewatch:schema:{name}:{SCHEMA_VERSION}",
+        "$id": f"urn:ropewatch:schema:{name}{version}",
         **model.model_json_schema(mode=mode),
     }
     return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"

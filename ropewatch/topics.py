@@ -9,6 +9,7 @@ from ropewatch.payloads import (
     BoxStatus,
     CameraState,
     CameraStatus,
+    ClockMessage,
     IncidentMessage,
     Payload,
 )
@@ -96,11 +97,19 @@ SNAPSHOT: Final = Topic(
     "snapshot",
     "camera/{camera}/snapshot/{incident_id}",
     None,
-    "the picture of an incident, a JPEG, where pictures are on",
+    "a JPEG of the incident's start, if the site wants them",
     expiry_s=DAY_S,
     content_type=JPEG,
 )
-TOPICS: Final = (INCIDENT, SNAPSHOT, CAMERA_STATE, CAMERA_STATUS, STATUS)
+CLOCK: Final = Topic(
+    "clock",
+    "clock",
+    ClockMessage,
+    "how wrong earlier times of this run were, once the box's clock is corrected",
+    expiry_s=7 * DAY_S,
+    content_type=CLOUDEVENTS_JSON,
+)
+TOPICS: Final = (INCIDENT, SNAPSHOT, CAMERA_STATE, CAMERA_STATUS, STATUS, CLOCK)
 
 
 def topic_of(text: str) -> Topic | None:

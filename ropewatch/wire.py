@@ -11,11 +11,15 @@ from pydantic_core import from_json, to_json
 from ropewatch.decision import RopeState
 from ropewatch.evidence import Evidence
 from ropewatch.incidents import EndReason, IncidentEvent, Phase, Snapshot
+from ropewatch.moment import Correction, Moment
 from ropewatch.payloads import (
     SCHEMA_VERSION,
     BoxStatus,
     CameraState,
     CameraStatus,
+    Clock,
+    ClockCorrection,
+    ClockMessage,
     Delivery,
     IncidentData,
     IncidentEvidence,
@@ -29,6 +33,7 @@ from ropewatch.reading import parse_incident
 from ropewatch.topics import (
     CAMERA_STATE,
     CAMERA_STATUS,
+    CLOCK,
     CLOUDEVENTS_JSON,
     INCIDENT,
     SNAPSHOT,
@@ -80,27 +85,54 @@ class Wire:
     boot_id: str
     versions: Mapping[str, str] = field(default_factory=dict)
 
-    def incident(self, event: IncidentEvent, *, sequence: int, time_ns: int) -> Message:
+    def incident(self, event: IncidentEvent, *, sequence: int, now: Moment) -> Message:
         """Tell a start, an update or an end.
 
         Args:
             event: what happened.
             sequence: one more than that of this box's incident message before.
-            time_ns: Unix time of the decision.
+            now: moment of the decision.
         """
-        return self._envelope(self._data(event, sequence), time_ns)
+        return self._envelope(self._data(event, sequence, now), now)
 
     def snapshot(self, camera: str, incident_id: str, jpeg: bytes) -> Message:
         """Send the picture of an incident; `incident` tells its digest."""
         return self._message(SNAPSHOT, jpeg, camera=camera, incident_id=incident_id)
 
-    def recovered_end(self, last: bytes, *, sequence: int, time_ns: int) -> Message:
+    def clock_correction(self, correction: Correction, *, number: int) -> Message:
+        """Tell that the wall clock was set or is known good, and what that means for times so far.
+
+        Args:
+            correction: what happened.
+            number: one more than that of this run's correction before, from 1 on.
+        """
+        now = correction.moment
+        envelope = ClockMessage(
+            id=f"{self.box}:{self.boot_id}:clock:{number}",
+            source=f"/{self.site}/{self.box}",
+            subject=self.boot_id,
+            time=rfc3339(now.unix_ns),
+            dataschema=f"urn:ropewatch:schema:clock:{SCHEMA_VERSION}",
+            data=ClockCorrection(
+                site=self.site,
+                box=self.box,
+                boot_id=self.boot_id,
+                number=number,
+                reason=correction.reason,
+                offset_ms=correction.offset_ns / NS_PER_MS,
+                monotonic_ms=now.monotonic_ns / NS_PER_MS,
+                clock=_clock(now),
+            ),
+        )
+        return self._message(CLOCK, envelope)
+
+    def recovered_end(self, last: bytes, *, sequence: int, now: Moment) -> Message:
         """End an incident that an earlier run of this box has left open.
 
         Args:
             last: payload of the newest message that run has committed about it.
             sequence: of this run, as in `incident`.
-            time_ns: Unix time of now.
+            now: this moment.
 
         Raises:
             ValueError: `last` is no incident message.
@@ -119,19 +151,21 @@ class Wire:
                 "captured_at": None,
                 "end_reason": EndReason.RESTART_RECOVERY,
                 "duration_s": max(before.pts_ns - before.started_pts_ns, 0) / 1e9,
+                "monotonic_ms": now.monotonic_ns / NS_PER_MS,
+                "clock": _clock(now),
                 "delivery": None,
             }
         )
-        return self._envelope(data, time_ns)
+        return self._envelope(data, now)
 
-    def _envelope(self, data: IncidentData, time_ns: int) -> Message:
+    def _envelope(self, data: IncidentData, now: Moment) -> Message:
         envelope = IncidentMessage.model_validate(
             {
                 "id": f"{self.box}:{self.boot_id}:{data.sequence}",
                 "source": f"/{self.site}/{self.box}/{data.camera}",
                 "type": f"io.ropewatch.incident.{data.phase.value}.v1",
                 "subject": data.incident_id,
-                "time": rfc3339(time_ns),
+                "time": rfc3339(now.unix_ns),
                 "dataschema": f"urn:ropewatch:schema:incident:{SCHEMA_VERSION}",
                 "data": data,
             }
@@ -151,7 +185,7 @@ class Wire:
     def _topic(self, topic: Topic, **names: str) -> str:
         return topic.of(site=self.site, box=self.box, **names)
 
-    def _data(self, event: IncidentEvent, sequence: int) -> IncidentData:
+    def _data(self, event: IncidentEvent, sequence: int, now: Moment) -> IncidentData:
         return IncidentData(
             incident_id=event.incident_id,
             phase=event.phase,
@@ -180,6 +214,8 @@ class Wire:
             duration_s=event.duration_s,
             evidence=None if event.evidence is None else self._evidence(event.evidence),
             snapshot=None if event.snapshot is None else self._reference(event, event.snapshot),
+            monotonic_ms=now.monotonic_ns / NS_PER_MS,
+            clock=_clock(now),
         )
 
     def _reference(self, event: IncidentEvent, snapshot: Snapshot) -> SnapshotReference:
@@ -207,7 +243,7 @@ class Wire:
         self,
         status: Literal["online", "degraded", "offline"],
         *,
-        time_ns: int,
+        now: Moment,
         backend: str,
         reasons: Sequence[str] = (),
         counters: Mapping[str, int] | None = None,
@@ -220,10 +256,11 @@ class Wire:
             boot_id=self.boot_id,
             status=status,
             reasons=tuple(reasons),
-            time=rfc3339(time_ns),
+            time=rfc3339(now.unix_ns),
             backend=backend,
             versions=dict(versions or {}),
             counters=dict(counters or {}),
+            clock=_clock(now),
         )
         return self._message(STATUS, payload)
 
@@ -242,7 +279,7 @@ class Wire:
         )
         return self._message(STATUS, payload)
 
-    def camera_status(self, camera: str, *, time_ns: int, blind: str | None = None) -> Message:
+    def camera_status(self, camera: str, *, now: Moment, blind: str | None = None) -> Message:
         """Say that a camera is watched, or blind for the reason given."""
         payload = CameraStatus(
             site=self.site,
@@ -251,7 +288,7 @@ class Wire:
             boot_id=self.boot_id,
             status="watching" if blind is None else "blind",
             reason=blind,
-            time=rfc3339(time_ns),
+            time=rfc3339(now.unix_ns),
         )
         return self._message(CAMERA_STATUS, payload, camera=camera)
 
@@ -259,7 +296,7 @@ class Wire:
         self,
         camera: str,
         *,
-        time_ns: int,
+        now: Moment,
         open_incidents: Sequence[str],
         safe: int,
         unsafe: int,
@@ -276,9 +313,13 @@ class Wire:
             counts=StateCounts(
                 safe=safe, unsafe=unsafe, unknown=unknown, unknown_lasting=unknown_lasting
             ),
-            time=rfc3339(time_ns),
+            time=rfc3339(now.unix_ns),
         )
         return self._message(CAMERA_STATE, payload, camera=camera)
+
+
+def _clock(now: Moment) -> Clock:
+    return Clock(source=now.source, synced=now.synced, est_error_ms=now.est_error_ms)
 
 
 def rfc3339(time_ns: int) -> str:

@@ -11,7 +11,7 @@ from ropewatch.topics import INCIDENT, SNAPSHOT, STATUS, TOPICS, Topic, topic_of
 from ropewatch.wire import Wire
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "mqtt.md"
-_EXPIRY = {None: "never", 60: "60 s", 24 * 3600: "24 hours", 7 * 24 * 3600: "7 days"}
+_EXPIRY = {None: "never", 60: "60 s", 24 * 3600: "1 day", 7 * 24 * 3600: "7 days"}
 
 
 def _row(topic: Topic) -> str:

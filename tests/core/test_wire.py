@@ -11,6 +11,7 @@ import pytest
 from ropewatch.decision import RopeState
 from ropewatch.evidence import Evidence, TrackStart, TrailPoint
 from ropewatch.incidents import EndReason, IncidentEvent, Phase, Snapshot
+from ropewatch.moment import ClockSource, Correction, CorrectionReason, Moment
 from ropewatch.payloads import IncidentData
 from ropewatch.reading import parse_incident
 from ropewatch.schema import schema_texts, write_schemas
@@ -21,6 +22,7 @@ from tests.core.builders import site_data
 SCHEMAS = Path(__file__).parents[2] / "configs" / "schema"
 WIRE = Wire(site="yard", box="box1", boot_id="01BOOT", versions={"config": "ab12"})
 NOW_NS = 1_795_223_378_123_456_789
+NOW = Moment(NOW_NS, 5_000_250_000, ClockSource.KERNEL, synced=False)
 START = IncidentEvent(
     phase=Phase.START,
     incident_id="01INCIDENT",
@@ -68,7 +70,7 @@ def _checked(message: Message, schema: str) -> dict[str, Any]:
 
 
 def test_incident_is_a_cloudevent_on_the_cameras_topic() -> None:
-    message = WIRE.incident(START, sequence=41, time_ns=NOW_NS)
+    message = WIRE.incident(START, sequence=41, now=NOW)
 
     content = _checked(message, "incident")
     assert message.topic == "ropewatch/v1/yard/box1/camera/cam1/incident"
@@ -83,7 +85,7 @@ def test_incident_is_a_cloudevent_on_the_cameras_topic() -> None:
         "subject": "01INCIDENT",
         "time": "2026-11-21T01:09:38.123456Z",
         "datacontenttype": "application/json",
-        "dataschema": "urn:ropewatch:schema:incident:1.1",
+        "dataschema": "urn:ropewatch:schema:incident:1.2",
     }
     assert data["object_ids"] == ["7", "9223372036854775808"]
     assert data["captured_at"] == "2023-11-14T22:13:20.000000Z"
@@ -93,10 +95,12 @@ def test_incident_is_a_cloudevent_on_the_cameras_topic() -> None:
         "unsafe",
     )
     assert (data["end_reason"], data["duration_s"]) == (None, None)
+    assert data["monotonic_ms"] == 5000.25
+    assert data["clock"] == {"source": "kernel", "synced": False, "est_error_ms": None}
 
 
 def test_incident_explains_itself() -> None:
-    content = _checked(WIRE.incident(START, sequence=41, time_ns=NOW_NS), "incident")
+    content = _checked(WIRE.incident(START, sequence=41, now=NOW), "incident")
 
     assert content["data"]["evidence"] == {
         "trail": [
@@ -127,7 +131,7 @@ def test_an_update_tells_where_the_snapshot_is_and_its_digest() -> None:
     snapshot = Snapshot("0f" * 32, 4321, (1280, 720), 5_000_000_000)
     update = replace(START, phase=Phase.UPDATE, revision=2, snapshot=snapshot)
 
-    content = _checked(WIRE.incident(update, sequence=42, time_ns=NOW_NS), "incident")
+    content = _checked(WIRE.incident(update, sequence=42, now=NOW), "incident")
 
     assert content["data"]["snapshot"] == {
         "topic": WIRE.snapshot("cam1", "01INCIDENT", b"").topic,
@@ -139,7 +143,7 @@ def test_an_update_tells_where_the_snapshot_is_and_its_digest() -> None:
 
 
 def test_end_carries_reason_and_duration() -> None:
-    content = _checked(WIRE.incident(END, sequence=42, time_ns=NOW_NS), "incident")
+    content = _checked(WIRE.incident(END, sequence=42, now=NOW), "incident")
 
     assert content["type"] == "io.ropewatch.incident.end.v1"
     assert content["data"]["end_reason"] == "person_gone"
@@ -149,7 +153,7 @@ def test_end_carries_reason_and_duration() -> None:
 
 @pytest.mark.parametrize("event", [START, END])
 def test_incident_is_read_back_as_it_was_sent(event: IncidentEvent) -> None:
-    message = parse_incident(WIRE.incident(event, sequence=41, time_ns=NOW_NS).payload)
+    message = parse_incident(WIRE.incident(event, sequence=41, now=NOW).payload)
 
     assert message.data.phase is event.phase
     assert message.data.state is event.state
@@ -159,7 +163,7 @@ def test_incident_is_read_back_as_it_was_sent(event: IncidentEvent) -> None:
 
 
 def test_consumer_passes_over_fields_of_a_later_minor_version() -> None:
-    content = json.loads(WIRE.incident(START, sequence=1, time_ns=NOW_NS).payload)
+    content = json.loads(WIRE.incident(START, sequence=1, now=NOW).payload)
     content["traceparent"] = "00-01"
     content["data"]["severity"] = "high"
     content["data"]["evidence"]["trail"][0]["quality"] = 0.5
@@ -174,14 +178,14 @@ def test_consumer_passes_over_fields_of_a_later_minor_version() -> None:
 
 
 def test_consumer_reads_a_box_of_an_earlier_minor_version() -> None:
-    content = json.loads(WIRE.incident(START, sequence=1, time_ns=NOW_NS).payload)
+    content = json.loads(WIRE.incident(START, sequence=1, now=NOW).payload)
     del content["data"]["delivery"]
 
     assert parse_incident(json.dumps(content).encode()).data.delivery is None
 
 
 def test_a_message_that_waited_says_so_and_keeps_the_rest_of_its_expiry() -> None:
-    message = WIRE.incident(START, sequence=41, time_ns=NOW_NS)
+    message = WIRE.incident(START, sequence=41, now=NOW)
 
     sent = stamped(message, queued_ns=90_500_000_000, published_ns=NOW_NS, late=True)
 
@@ -198,7 +202,7 @@ def test_a_message_that_waited_says_so_and_keeps_the_rest_of_its_expiry() -> Non
 
 
 def test_a_message_that_waited_for_longer_than_its_expiry_still_reaches_subscribers() -> None:
-    message = WIRE.incident(START, sequence=41, time_ns=NOW_NS)
+    message = WIRE.incident(START, sequence=41, now=NOW)
 
     sent = stamped(message, queued_ns=700_000 * 10**9, published_ns=NOW_NS, late=True)
 
@@ -215,11 +219,12 @@ def test_a_later_run_ends_what_an_earlier_one_has_left_open() -> None:
     last = WIRE.incident(
         replace(START, phase=Phase.UPDATE, revision=3, pts_ns=9_000_000_000),
         sequence=7,
-        time_ns=NOW_NS,
+        now=NOW,
     )
-    now = Wire(site="yard", box="box1", boot_id="02BOOT")
+    next_run = Wire(site="yard", box="box1", boot_id="02BOOT")
+    later = replace(NOW, unix_ns=NOW_NS + 10**9, synced=True)
 
-    message = now.recovered_end(last.payload, sequence=1, time_ns=NOW_NS + 10**9)
+    message = next_run.recovered_end(last.payload, sequence=1, now=later)
 
     content = _checked(message, "incident")
     data = content["data"]
@@ -230,6 +235,7 @@ def test_a_later_run_ends_what_an_earlier_one_has_left_open() -> None:
     assert (data["end_reason"], data["duration_s"]) == ("restart_recovery", 4.0)
     assert (data["state"], data["captured_at"]) == ("unknown", None)
     assert (data["person"], data["smoothed"]) == (3, 0.8)
+    assert data["clock"]["synced"] is True
 
 
 @pytest.mark.parametrize(
@@ -246,7 +252,7 @@ def test_payload_that_is_no_incident_is_named(payload: bytes, message: str) -> N
 
 
 def test_payload_refuses_fields_that_the_contract_does_not_name() -> None:
-    content = json.loads(WIRE.incident(START, sequence=1, time_ns=NOW_NS).payload)["data"]
+    content = json.loads(WIRE.incident(START, sequence=1, now=NOW).payload)["data"]
 
     with pytest.raises(ValueError, match="severity"):
         IncidentData.model_validate({**content, "severity": "high"})
@@ -257,7 +263,7 @@ def test_payload_refuses_fields_that_the_contract_does_not_name() -> None:
 def test_status_is_retained_and_the_will_says_offline_with_the_same_boot_id() -> None:
     status = WIRE.status(
         "degraded",
-        time_ns=NOW_NS,
+        now=NOW,
         backend="cpu",
         reasons=["camera cam1 lost"],
         counters={"dropped_updates": 2},
@@ -271,12 +277,37 @@ def test_status_is_retained_and_the_will_says_offline_with_the_same_boot_id() ->
     assert (content["status"], content["reasons"]) == ("degraded", ["camera cam1 lost"])
     assert content["counters"] == {"dropped_updates": 2}
     assert (last["status"], last["time"]) == ("offline", None)
+    assert (content["clock"]["synced"], last["clock"]) == (False, None)
     assert last["boot_id"] == content["boot_id"] == "01BOOT"
+
+
+def test_a_clock_correction_says_what_to_add_to_earlier_times() -> None:
+    right = Moment(NOW_NS, 9_000_500_000, ClockSource.KERNEL, synced=True, est_error_ms=1.5)
+    correction = Correction(CorrectionReason.STEPPED, -3_600_000_500_000, right)
+
+    message = WIRE.clock_correction(correction, number=2)
+
+    content = _checked(message, "clock")
+    assert message.topic == "ropewatch/v1/yard/box1/clock"
+    assert (message.qos, message.retain, message.expiry_s) == (1, False, 604_800)
+    assert (content["id"], content["source"]) == ("box1:01BOOT:clock:2", "/yard/box1")
+    assert content["time"] == "2026-11-21T01:09:38.123456Z"
+    assert content["data"] == {
+        "site": "yard",
+        "box": "box1",
+        "boot_id": "01BOOT",
+        "number": 2,
+        "reason": "stepped",
+        "offset_ms": -3_600_000.5,
+        "monotonic_ms": 9000.5,
+        "clock": {"source": "kernel", "synced": True, "est_error_ms": 1.5},
+        "delivery": None,
+    }
 
 
 @pytest.mark.parametrize(("blind", "status"), [(None, "watching"), ("lost", "blind")])
 def test_camera_status_says_watching_or_why_blind(blind: str | None, status: str) -> None:
-    message = WIRE.camera_status("cam1", time_ns=NOW_NS, blind=blind)
+    message = WIRE.camera_status("cam1", now=NOW, blind=blind)
 
     content = _checked(message, "camera_status")
     assert message.topic == "ropewatch/v1/yard/box1/camera/cam1/status"
@@ -287,7 +318,7 @@ def test_camera_status_says_watching_or_why_blind(blind: str | None, status: str
 def test_camera_state_holds_what_a_new_subscriber_needs() -> None:
     message = WIRE.camera_state(
         "cam1",
-        time_ns=NOW_NS,
+        now=NOW,
         open_incidents=["01A"],
         safe=2,
         unsafe=1,

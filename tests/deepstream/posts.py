@@ -10,6 +10,7 @@ from deepstream.publisher import Publisher
 from demo.broker import PrivateBroker
 from ropewatch.decision import RopeState
 from ropewatch.incidents import EndReason, IncidentEvent, Phase
+from ropewatch.moment import Moment
 from ropewatch.settings import AlertWhen, MqttSettings, OutboxSettings
 from ropewatch.wire import Message, Wire
 from tests.deepstream.canned_broker import CannedBroker
@@ -116,7 +117,7 @@ def incident_event(incident_id: str, phase: Phase, revision: int = 1) -> Inciden
 def incident_post(wire: Wire, incident_id: str, phase: Phase, sequence: int) -> Post:
     """Make a message about an incident as the reporter does."""
     message = wire.incident(
-        incident_event(incident_id, phase), sequence=sequence, time_ns=1_800_000_000 * 10**9
+        incident_event(incident_id, phase), sequence=sequence, now=Moment(1_800_000_000 * 10**9, 0)
     )
     lane = Lane.UPDATE if phase is Phase.UPDATE else Lane.ALERT
     return Post(message, lane, incident_id, is_end=phase is Phase.END)

@@ -7,6 +7,7 @@ from deepstream.dispatcher import Decided
 from deepstream.lanes import Lane, Post
 from deepstream.reporter import Reporter
 from ropewatch.incidents import EndReason
+from ropewatch.moment import ClockSource, Moment
 from ropewatch.monitor import SourceMonitor
 from ropewatch.observations import BoxLtwh, FrameObservation, PersonObservation
 from ropewatch.wire import Message, Wire
@@ -43,20 +44,25 @@ class Bench:
     def __init__(self) -> None:
         self.outlet = Outlet()
         self.now_s = 100.0
+        self.unix_s = 1_800_000_000.0
+        self.synced: bool | None = False
         self.reporter = Reporter(
             Wire(site="s", box="b", boot_id="boot"),
             self.outlet,
             backend="cpu",
             versions={"detector": "onnx 0123456789ab"},
             status_every_s=30,
-            unix_ns=lambda: int(self.now_s * 1e9),
-            clock=lambda: self.now_s,
+            clock=self.moment,
         )
         decision = {"threshold": 0.5, "open_after_s": 0, "close_after_s": 0, "update_every_s": 1}
         zone = {"name": "left", "kind": "include", "polygon": [[0, 0], [0.5, 0], [0.5, 1], [0, 1]]}
         settings = site([{"id": "cam", "uri": "/a.mp4", "zones": [zone]}], decision=decision)
         ids = iter(f"id-{n}" for n in range(1000))
         self.monitor = SourceMonitor("cam", settings, lambda: next(ids))
+
+    def moment(self) -> Moment:
+        unix_ns, monotonic_ns = int((self.unix_s + self.now_s) * 1e9), int(self.now_s * 1e9)
+        return Moment(unix_ns, monotonic_ns, ClockSource.KERNEL, self.synced)
 
     def see(self, number: int, score: float | None, *boxes: BoxLtwh) -> None:
         persons = tuple(
@@ -203,3 +209,38 @@ def test_goodbye_is_offline_and_no_camera_is_watched(bench: Bench) -> None:
     assert bench.outlet.of("b/status")[0]["counters"] == {"failed_frames": 2}
     assert bench.outlet.of("/camera/cam/status")[0]["reason"] == "stopped"
     assert all(message.retain for message in bench.outlet.messages)
+
+
+def test_reporter_tells_how_wrong_earlier_times_were_before_it_uses_the_new_one(
+    bench: Bench,
+) -> None:
+    bench.see(0, 0.9)
+    bench.unix_s += 3 * 365 * 86_400
+    bench.synced = True
+    for number in range(1, 12):
+        bench.see(number, 0.9)
+
+    topics = [m.topic.rpartition("/")[2] for m in bench.outlet.messages]
+    assert topics.index("clock") < topics.index("incident", topics.index("incident") + 1)
+    (correction,) = bench.outlet.of("b/clock")
+    (post,) = [post for post in bench.outlet.posts if post.message.topic.endswith("/clock")]
+    assert (post.lane, post.incident_id) == (Lane.ALERT, None)
+    assert correction["data"]["reason"] == "stepped"
+    assert correction["data"]["offset_ms"] == pytest.approx(3 * 365 * 86_400_000)
+    before, after = bench.outlet.of("/incident")
+    assert before["data"]["monotonic_ms"] < correction["data"]["monotonic_ms"]
+    assert after["data"]["monotonic_ms"] >= correction["data"]["monotonic_ms"]
+    assert (before["data"]["clock"]["synced"], after["data"]["clock"]["synced"]) == (False, True)
+
+
+def test_reporter_numbers_corrections_and_notices_them_without_incidents(bench: Bench) -> None:
+    bench.reporter.box_status((), {})
+    bench.synced = True
+    bench.reporter.box_status((), {})
+    bench.unix_s -= 5
+    bench.reporter.box_status((), {})
+
+    rows = [message["data"] for message in bench.outlet.of("b/clock")]
+    assert [(row["number"], row["reason"]) for row in rows] == [(1, "synced"), (2, "stepped")]
+    assert rows[0]["offset_ms"] == 0
+    assert rows[1]["offset_ms"] == pytest.approx(-5000)

@@ -1,0 +1,83 @@
+"""The machine's own clocks, and what a kernel may say of them."""
+
+import ctypes
+import time
+
+import pytest
+
+from deepstream import clock
+from deepstream.clock import read_moment
+from ropewatch.moment import ClockSource, ClockWatch
+
+
+class Kernel:
+    """adjtimex(2) with a state of our choice."""
+
+    def __init__(self, status: int, *, maxerror_us: int, esterror_us: int) -> None:
+        self._values = (status, maxerror_us, esterror_us)
+
+    def adjtimex(self, pointer: object) -> int:
+        state = pointer._obj  # type: ignore[attr-defined]  # of ctypes.byref
+        assert state.modes == 0, "anything else would set the clock"
+        state.status, state.maxerror, state.esterror = self._values
+        return 0
+
+
+def test_both_clocks_are_read_together_and_nothing_is_corrected_while_time_passes() -> None:
+    first = read_moment()
+    watch = ClockWatch(first)
+
+    assert abs(first.unix_ns - time.time_ns()) < 10**9
+    assert abs(first.monotonic_ns - time.monotonic_ns()) < 10**9
+    assert [watch.look(read_moment()) for _ in range(1000)] == [None] * 1000
+
+
+def test_the_kernel_s_own_word_is_read() -> None:
+    moment = read_moment()
+
+    assert moment.source is ClockSource.KERNEL
+    assert (moment.est_error_ms is None) == (moment.synced is False)
+
+
+@pytest.mark.parametrize(
+    ("status", "synced", "est_error_ms"),
+    [
+        (0x0040, False, None),  # STA_UNSYNC
+        (0x2041, False, None),  # and others
+        (0x0001, True, 2.5),  # STA_PLL, as systemd-timesyncd leaves it
+        (0x2001, True, 2.5),  # STA_NANO too
+    ],
+)
+def test_a_clock_without_a_server_has_no_error_estimate(
+    status: int, synced: bool, est_error_ms: float | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clock, "_LIBC", Kernel(status, maxerror_us=2500, esterror_us=0))
+
+    moment = read_moment()
+
+    assert (moment.synced, moment.est_error_ms) == (synced, est_error_ms)
+
+
+def test_where_the_kernel_says_nothing_nobody_knows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clock, "_LIBC", object())
+
+    moment = read_moment()
+
+    assert (moment.source, moment.synced) == (ClockSource.NONE, None)
+    assert moment.est_error_ms is None
+
+
+def test_the_layout_is_that_of_the_kernel() -> None:
+    # linux/timex.h on 64-bit: five longs after a padded int, an int, then one more long.
+    fields = [(name, getattr(clock._Timex, name).offset) for name, _ in clock._Timex._fields_]
+
+    assert fields[:7] == [
+        ("modes", 0),
+        ("offset", 8),
+        ("freq", 16),
+        ("maxerror", 24),
+        ("esterror", 32),
+        ("status", 40),
+        ("constant", 48),
+    ]
+    assert ctypes.sizeof(clock._Timex) >= 208
