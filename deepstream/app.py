@@ -51,12 +51,16 @@ def run_composed(app: App) -> int:
     if voice.recorder is not None:
         voice.recorder.open()
     voice.dispatcher.start()
+    if voice.snapshots is not None:
+        voice.snapshots.start()
     try:
         voice.publisher.start()
         run = _Run(app)
         outcome = run.watch()
         undelivered = run.finish()
         run.runner.close()
+        if voice.snapshots is not None and not run.runner.outcome.undrained:
+            voice.snapshots.close()
     finally:
         voice.dispatcher.stop()
         voice.publisher.stop()
@@ -101,6 +105,9 @@ class _Run:
         stopped = self.runner.outcome.stopped
         default = EndReason.SHUTDOWN if stopped else EndReason.STREAM_ENDED
         app.smooth.stop()
+        if app.voice.snapshots is not None:
+            # The ends carry what is still in the making.
+            app.voice.snapshots.stop()
         for index in range(len(self._source_ids)):
             app.smooth.close(index, self._ending.get(index, default))
         app.voice.dispatcher.stop()

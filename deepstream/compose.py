@@ -13,7 +13,7 @@ from deepstream.graph import Graph, build_graph
 from deepstream.health import CameraHealth, Counts, Health
 from deepstream.ids import IncidentIds
 from deepstream.lanes import Lane
-from deepstream.meta import MetaDoor
+from deepstream.meta import FrameEncoder, MetaDoor
 from deepstream.models import model_versions
 from deepstream.nvinfer_config import NvinferProperties, read_properties, refuse_faults
 from deepstream.outbox import Outbox
@@ -25,7 +25,8 @@ from deepstream.probes.restore import RestoreStage
 from deepstream.probes.smooth import SmoothStage
 from deepstream.publisher import Publisher
 from deepstream.recorder import Recorder
-from deepstream.reporter import Reporter
+from deepstream.reporter import Reporter, no_picture
+from deepstream.snapshots import FRAME_QUALITY, Snapshots
 from ropewatch.decision import to_ns
 from ropewatch.errors import SettingsError
 from ropewatch.labels import (
@@ -53,6 +54,7 @@ class Voice:
     reporter: Reporter
     recorder: Recorder | None
     dispatcher: Dispatcher
+    snapshots: Snapshots | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +102,8 @@ def compose(site: SiteSettings, backend: Backend) -> App:
         "restore": RestoreStage(door, in_flight),
         "smooth": smooth,
     }
+    if voice.snapshots is not None:
+        stages["snapshot"] = voice.snapshots
     graph = build_graph(make_plan(site), stages, door.frames)
     return App(site, graph, smooth, voice, _make_health(site, graph, smooth, voice))
 
@@ -143,16 +147,25 @@ def _make_voice(site: SiteSettings, backend: Backend, versions: Mapping[str, str
     publisher = Publisher(
         site.mqtt, outbox, client_id=f"ropewatch-{site.site}-{site.box}", will=wire.will()
     )
+    snapshots = _make_snapshots(site, backend)
     reporter = Reporter(
         wire,
         outbox,
         backend=backend.name,
         versions=versions,
         status_every_s=site.health.status_every_s,
+        pictures=no_picture if snapshots is None else snapshots.take,
     )
     recorder = None if site.recording is None else Recorder(site.recording)
     handlers: list[Handler] = [reporter] if recorder is None else [reporter, recorder]
-    return Voice(outbox, publisher, reporter, recorder, Dispatcher(handlers))
+    return Voice(outbox, publisher, reporter, recorder, Dispatcher(handlers), snapshots)
+
+
+def _make_snapshots(site: SiteSettings, backend: Backend) -> Snapshots | None:
+    if not site.snapshots.enabled:
+        return None
+    encoder = FrameEncoder(backend.pyds, quality=FRAME_QUALITY)
+    return Snapshots(encoder, site.snapshots, sources=len(site.sources))
 
 
 def _make_smooth(
@@ -180,6 +193,7 @@ def _make_smooth(
         score_index=check_score_label(labels_file, labels, site.classifier.score_label),
         draw=site.video.annotated_file is not None,
         spreads=spreads,
+        snapshots=voice.snapshots,
     )
 
 
@@ -204,7 +218,7 @@ def _make_health(site: SiteSettings, graph: Graph, smooth: SmoothStage, voice: V
         voice.dispatcher.counters,
         voice.outbox.counters,
     )
-    now_s, picture = time.monotonic(), graph.picture
+    now_s, picture, snapshots = time.monotonic(), graph.picture, voice.snapshots
     return Health(
         cameras=tuple(
             CameraHealth(source.id, started_s=now_s, live=is_live(source.uri))
@@ -230,6 +244,7 @@ def _make_health(site: SiteSettings, graph: Graph, smooth: SmoothStage, voice: V
             "failed_handlers": lambda: dispatched.failed,
             "dropped_pictures": lambda: picture.dropped if picture else 0,
             "dropped_updates": lambda: posted.dropped[Lane.UPDATE],
+            "missed_snapshots": lambda: snapshots.missed if snapshots else 0,
             "dropped_snapshots": lambda: posted.dropped[Lane.SNAPSHOT],
             "dropped_telemetry": lambda: posted.dropped[Lane.TELEMETRY],
             "lost_messages": lambda: posted.lost,

@@ -12,6 +12,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from ropewatch.errors import BackendError
 from ropewatch.observations import BoxLtwh
 
 UNTRACKED_OBJECT_ID: Final = 2**64 - 1
@@ -19,6 +20,7 @@ NO_TIME: Final = 2**64 - 1
 # No nvinfer may have this id (nvinfer's gie-unique-id is above 0).
 PARKED_ID: Final = 0
 MAX_TEXT_CHARS: Final = 127
+GPU_ID: Final = 0
 
 Colour = tuple[float, float, float, float]
 
@@ -33,6 +35,7 @@ class FrameMeta:
         pts_ns: stream time of the source's buffer; None where it had none.
         ntp_ns: Unix time; None where unknown.
         detector_ran: False on frames that the detector skipped.
+        buffer: address of the batched buffer, valid inside the probe only.
         view: the pyds object, valid inside the probe only.
     """
 
@@ -41,6 +44,7 @@ class FrameMeta:
     pts_ns: int | None
     ntp_ns: int | None
     detector_ran: bool
+    buffer: int
     view: Any
 
     @property
@@ -82,6 +86,7 @@ class MetaDoor:
                 pts_ns=None if frame.buf_pts == NO_TIME else frame.buf_pts,
                 ntp_ns=frame.ntp_timestamp if 0 < frame.ntp_timestamp < NO_TIME else None,
                 detector_ran=bool(frame.bInferDone),
+                buffer=hash(buffer),
                 view=frame,
             )
 
@@ -174,6 +179,53 @@ class MetaDoor:
         label.font_params.font_color.set(1.0, 1.0, 1.0, 1.0)
         label.set_bg_clr = 1
         label.text_bg_clr.set(*colour[:3], 0.7)
+
+
+class FrameEncoder:
+    """JPEGs of whole frames by DeepStream's object encoder, on the device where there is one.
+
+    Args:
+        pyds: NVIDIA's bindings or the stand-in.
+        quality: of the JPEG, 1 to 100.
+
+    Raises:
+        BackendError: the encoder does not start.
+    """
+
+    def __init__(self, pyds: Any, *, quality: int) -> None:
+        self._pyds, self._quality = pyds, quality
+        self._context = pyds.nvds_obj_enc_create_context(GPU_ID)
+        if not self._context:
+            raise BackendError(
+                "snapshots: DeepStream's object encoder does not start, want one; set "
+                "snapshots.enabled to false to watch without pictures"
+            )
+
+    def jpeg(self, frame: FrameMeta) -> bytes:
+        """Encode a frame as it is; waits for the encoder.
+
+        Raises:
+            RuntimeError: the encoder gave nothing.
+        """
+        pyds = self._pyds
+        args = pyds.NvDsObjEncUsrArgs()
+        args.isFrame, args.attachUsrMeta, args.quality = True, True, self._quality
+        begun = pyds.nvds_obj_enc_process(self._context, args, frame.buffer, None, frame.view)
+        pyds.nvds_obj_enc_finish(self._context)
+        found = None
+        for data in _items(frame.view.frame_user_meta_list) if begun else ():
+            user_meta = pyds.NvDsUserMeta.cast(data)
+            if user_meta.base_meta.meta_type == pyds.NvDsMetaType.NVDS_CROP_IMAGE_META:
+                found = pyds.NvDsObjEncOutParams.cast(user_meta.user_meta_data)
+        if found is None:
+            raise RuntimeError(f"frame {frame.key}: the object encoder gave no JPEG")
+        # A copy: the encoder's memory goes with the buffer.
+        return bytes(found.outBuffer().tobytes())
+
+    def close(self) -> None:
+        """Let go of the encoder; the pipeline has stopped."""
+        self._pyds.nvds_obj_enc_destroy_context(self._context)
+        self._context = 0
 
 
 def _items(node: Any) -> Iterator[Any]:

@@ -107,15 +107,18 @@ def make_plan(site: SiteSettings) -> Plan:
         for elements in behind_mux
         for left, right in itertools.pairwise(elements)
     )
-    probes = (
+    probes = [
         ProbeSpec("expand", "sgie", "sink"),
         ProbeSpec("restore", "sgie", "src"),
         ProbeSpec("smooth", "sgie", "src"),
-    )
+    ]
+    if site.snapshots.enabled:
+        # Behind a queue: who waits for the JPEG encoder is a thread that has nothing else to do.
+        probes.append(ProbeSpec("snapshot", "queue-out", "src"))
     return Plan(
         elements=(*sources, *trunk, *picture),
         links=(*into_mux, *along),
-        probes=probes,
+        probes=tuple(probes),
         picture=tuple(element.name for element in picture),
         judging={source.id: _judging(site, source.id) for source in site.sources},
     )

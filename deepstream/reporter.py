@@ -34,6 +34,10 @@ class Outlet(Protocol):
         """Return, once, the newest message about each incident that an earlier run left open."""
 
 
+def no_picture(_incident_id: str) -> None:
+    """Give no picture of any incident."""
+
+
 class Reporter:
     """Handler of the dispatcher, and the voice of the box.
 
@@ -44,6 +48,7 @@ class Reporter:
         versions: of the models by name; part of the status.
         status_every_s: seconds between status messages without a change.
         clock: reads all clocks.
+        pictures: gives an incident's JPEG, once, by its id.
     """
 
     def __init__(
@@ -55,6 +60,7 @@ class Reporter:
         versions: Mapping[str, str],
         status_every_s: float,
         clock: Callable[[], Moment] = read_moment,
+        pictures: Callable[[str], bytes | None] = no_picture,
     ) -> None:
         self.incidents = 0
         self.unrecovered = 0
@@ -68,6 +74,7 @@ class Reporter:
         self._clock_lock = threading.Lock()
         self._clock_watch = ClockWatch(clock())
         self._corrections = 0
+        self._pictures = pictures
         self._sequence = 0
         self._open: dict[str, dict[str, None]] = {}
         self._told_state: dict[str, tuple[tuple[str, ...], tuple[int, ...]]] = {}
@@ -89,7 +96,7 @@ class Reporter:
         """
         # Here too: a disk may have been away when the program started.
         self._recover()
-        self._outlet.offer(*[self._incident(event) for event in decided.events])
+        self._incidents(decided.events)
         source_id = decided.source_id
         if decided.closed:
             self._camera_state(source_id, NOBODY)
@@ -160,6 +167,23 @@ class Reporter:
 
     def _say(self, message: Message) -> None:
         self._outlet.offer(Post(message, Lane.STATE))
+
+    def _incidents(self, events: Sequence[IncidentEvent]) -> None:
+        """Post events, then pictures: no start or end waits for one on its way to disk."""
+        first, pictured = [], []
+        for event in events:
+            post = self._incident(event)
+            jpeg = None if event.snapshot is None else self._pictures(event.incident_id)
+            if jpeg is None or post.lane is Lane.ALERT:
+                first.append(post)
+            else:
+                pictured.append(post)
+            if jpeg is not None:
+                message = self._wire.snapshot(event.source_id, event.incident_id, jpeg)
+                pictured.append(Post(message, Lane.SNAPSHOT))
+        self._outlet.offer(*first)
+        if pictured:
+            self._outlet.offer(*pictured)
 
     def _incident(self, event: IncidentEvent) -> Post:
         self._sequence += 1

@@ -248,6 +248,20 @@ class VideoSettings(Section):
     )
 
 
+class SnapshotSettings(Section):
+    """A picture of each incident's start. It shows people; read docs/snapshots.md first."""
+
+    enabled: bool = Field(False, description="true: pictures of people leave the box.")
+    quality: int = Field(80, ge=20, le=95, description="JPEG quality, lowered to fit max_bytes.")
+    max_side_px: int = Field(1280, ge=160, le=7680, description="Longer side of the picture.")
+    max_bytes: int = Field(
+        256 * 1024, ge=16 * 1024, le=8 * 1024 * 1024, description="Bytes of one picture."
+    )
+    max_per_minute: int = Field(
+        20, ge=1, le=600, description="Of each camera; what comes beyond is counted, not taken."
+    )
+
+
 class SiteSettings(Section):
     """A whole site file: one box with its cameras."""
 
@@ -263,6 +277,7 @@ class SiteSettings(Section):
     mqtt: MqttSettings
     health: HealthSettings = HealthSettings()
     video: VideoSettings = VideoSettings()
+    snapshots: SnapshotSettings = SnapshotSettings()
     state_dir: Path | None = Field(
         None,
         description="Folder, of this box alone, for what has to outlive a restart: messages that "

@@ -10,6 +10,7 @@ import numpy as np
 
 from deepstream.meta import Colour, FrameMeta, MetaDoor
 from deepstream.probes.crops import ExpandedFrame, FramesInFlight
+from deepstream.snapshots import Snapshots
 from ropewatch.decision import RopeState
 from ropewatch.incidents import EndReason, IncidentEvent
 from ropewatch.labels import check_class_count
@@ -53,6 +54,7 @@ class SmoothStage:
         lasting: persons of the newest frame who have been unknown for long.
         gaps: frames that came later than `max_evidence_age_s` after the one before.
         spreads: learns who needs the classifier most; empty where all are judged.
+        snapshots: takes a picture of each start; None where none are wanted.
     """
 
     door: MetaDoor
@@ -66,6 +68,7 @@ class SmoothStage:
     score_index: int
     draw: bool
     spreads: tuple[Spread, ...] = ()
+    snapshots: Snapshots | None = None
     frames: list[int] = field(default_factory=list)
     seen: list[int] = field(default_factory=list)
     judged: list[int] = field(default_factory=list)
@@ -94,6 +97,7 @@ class SmoothStage:
         A frame of that source that comes later may start a new incident.
         """
         with self._lock:
+            self._attach_snapshots(pad_index)
             events = self.monitors[pad_index].close(reason, self.last_pts_ns[pad_index])
             self.lasting[pad_index] = 0
             self.sink.offer_closed(self.source_ids[pad_index], events)
@@ -148,6 +152,7 @@ class SmoothStage:
             if self._stopped:
                 return None
             monitor = self.monitors[pad_index]
+            self._attach_snapshots(pad_index)
             result = monitor.update(observation)
             waited_ns = observation.pts_ns - self.last_pts_ns[pad_index]
             if self.frames[pad_index] and waited_ns > monitor.max_evidence_age_ns:
@@ -155,6 +160,8 @@ class SmoothStage:
             self.last_pts_ns[pad_index] = observation.pts_ns
             # Under the lock: what is handed over is in the order in which it was decided.
             self.sink.offer_frame(observation, result)
+        if self.snapshots is not None:
+            self.snapshots.want(pad_index, observation.frame_num, result.events)
         if self.spreads:
             self.spreads[pad_index].learn(result.verdicts)
         self.lasting[pad_index] = result.unknown_lasting
@@ -162,6 +169,13 @@ class SmoothStage:
         self.judged[pad_index] += sum(one.score is not None for one in observation.persons)
         self.frames[pad_index] += 1
         return result
+
+    def _attach_snapshots(self, pad_index: int) -> None:
+        if self.snapshots is None:
+            return
+        for incident_id, snapshot in self.snapshots.ready(pad_index):
+            if not self.monitors[pad_index].attach(incident_id, snapshot):
+                self.snapshots.discard(incident_id)
 
     def _observe(self, person: Any, crop: BoxLtwh | None) -> PersonObservation:
         score = None if crop is None else self._score(person)

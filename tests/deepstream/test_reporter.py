@@ -6,7 +6,7 @@ import pytest
 from deepstream.dispatcher import Decided
 from deepstream.lanes import Lane, Post
 from deepstream.reporter import Reporter
-from ropewatch.incidents import EndReason
+from ropewatch.incidents import EndReason, Snapshot
 from ropewatch.moment import ClockSource, Moment
 from ropewatch.monitor import SourceMonitor
 from ropewatch.observations import BoxLtwh, FrameObservation, PersonObservation
@@ -17,6 +17,7 @@ from tests.sites import site
 class Outlet:
     def __init__(self) -> None:
         self.posts: list[Post] = []
+        self.offers: list[tuple[Post, ...]] = []
         self.left: dict[str, bytes] = {}
 
     @property
@@ -25,6 +26,7 @@ class Outlet:
 
     def offer(self, *posts: Post) -> None:
         self.posts.extend(posts)
+        self.offers += [posts] if posts else []
 
     def left_open(self) -> dict[str, bytes]:
         left, self.left = self.left, {}
@@ -46,6 +48,7 @@ class Bench:
         self.now_s = 100.0
         self.unix_s = 1_800_000_000.0
         self.synced: bool | None = False
+        self.pictures: dict[str, bytes] = {}
         self.reporter = Reporter(
             Wire(site="s", box="b", boot_id="boot"),
             self.outlet,
@@ -53,6 +56,7 @@ class Bench:
             versions={"detector": "onnx 0123456789ab"},
             status_every_s=30,
             clock=self.moment,
+            pictures=lambda name: self.pictures.pop(name, None),
         )
         decision = {"threshold": 0.5, "open_after_s": 0, "close_after_s": 0, "update_every_s": 1}
         zone = {"name": "left", "kind": "include", "polygon": [[0, 0], [0.5, 0], [0.5, 1], [0, 1]]}
@@ -109,6 +113,37 @@ def test_reporter_lets_only_updates_be_dropped_and_says_which_incident_ends(benc
         (Lane.ALERT, "id-0", True),
     ]
     assert {post.lane for post in bench.outlet.posts if post not in posts} == {Lane.STATE}
+
+
+PICTURE = Snapshot("ab" * 32, 4, (640, 360), 0)
+
+
+def test_reporter_posts_a_picture_once_beside_the_update_that_tells_its_digest(
+    bench: Bench,
+) -> None:
+    bench.see(0, 0.9)
+    bench.pictures["id-0"] = b"jpeg"
+    bench.monitor.attach("id-0", PICTURE)
+    bench.see(1, 0.9)
+    bench.close()
+
+    told = [data["data"]["snapshot"] for data in bench.outlet.of("/incident")]
+    (posted,) = [posts for posts in bench.outlet.offers if posts[-1].lane is Lane.SNAPSHOT]
+    assert [each and each["sha256"] for each in told] == [None, PICTURE.sha256, PICTURE.sha256]
+    assert [post.lane for post in posted] == [Lane.UPDATE, Lane.SNAPSHOT]
+    assert posted[1].message.topic == told[1]["topic"]
+    assert posted[1].message.payload == b"jpeg"
+    assert bench.pictures == {}
+
+
+def test_reporter_lets_an_end_go_before_the_picture_that_it_tells_of(bench: Bench) -> None:
+    bench.see(0, 0.9)
+    bench.pictures["id-0"] = b"jpeg"
+    bench.monitor.attach("id-0", PICTURE)
+    bench.close()
+
+    lanes = [[post.lane for post in posts] for posts in bench.outlet.offers]
+    assert lanes.index([Lane.SNAPSHOT]) > lanes.index([Lane.ALERT])
 
 
 def test_reporter_ends_what_an_earlier_run_has_left_open(bench: Bench) -> None:
