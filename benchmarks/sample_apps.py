@@ -1,120 +1,203 @@
 """Run NVIDIA's Python samples, unmodified, on the stand-ins, and print how each of them went.
 
-`python -m benchmarks.sample_apps CHECKOUT`, a checkout of NVIDIA-AI-IOT/deepstream_python_apps.
-It is copied to a temporary folder that looks like an installation, with networks of ours where
-NVIDIA's are named and a test picture as the film. What the scripts print is what is counted.
+`python -m benchmarks.sample_apps CHECKOUT [APP...]`, a checkout of
+NVIDIA-AI-IOT/deepstream_python_apps. It is copied to a temporary folder that looks like an
+installation, with networks of ours where NVIDIA's are named, a test picture as the film and a real
+RTSP server as the camera. Video that a script serves is read by a real RTSP client meanwhile.
 """
 
 import argparse
+import json
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.sample_models import write_samples
+from tests.rtsp_server import RtspServer
 
-FRAMES = 60
-TIMEOUT_S = 120
+TIMEOUT_S = 150
+CAMERA_PORT = 8661
+# Where the scripts serve their own video; fixed in them.
+SERVED = "rtsp://127.0.0.1:8554/ds-test"
 
-# Folder, script, arguments. Where words of an argument are {h264}, {uri} and {out}, see _run.
+
+@dataclass(frozen=True)
+class Sample:
+    """One script: folder, file, arguments.
+
+    Words in the arguments: {h264} and {uri} are a film of two seconds, {film} one of ten, {out} a
+    folder, {camera} an RTSP server that sends the file `camera` to each that connects.
+    `stop_after_s` is when Ctrl-C ends a script that would go on for ever.
+    """
+
+    folder: str
+    script: str
+    arguments: str
+    camera: str = ""
+    serves: bool = False
+    stop_after_s: float = TIMEOUT_S
+
+
 SAMPLES = (
-    ("deepstream-test1", "deepstream_test_1.py", "{h264}"),
-    ("deepstream-test1-rtsp-out", "deepstream_test1_rtsp_out.py", "-i {h264}"),
-    ("deepstream-test2", "deepstream_test_2.py", "{h264}"),
-    (
+    Sample("deepstream-test1", "deepstream_test_1.py", "{h264}"),
+    Sample("deepstream-test1-rtsp-out", "deepstream_test1_rtsp_out.py", "-i {film}", serves=True),
+    Sample("deepstream-test2", "deepstream_test_2.py", "{h264}"),
+    Sample(
         "deepstream-test3",
         "deepstream_test_3.py",
         "-i {uri} {uri} --pgie nvinfer -c config_infer_primary_peoplenet.txt --no-display",
     ),
-    (
+    Sample(
         "deepstream-imagedata-multistream",
         "deepstream_imagedata-multistream.py",
         "{uri} {uri} {out}",
     ),
-    (
+    Sample(
         "deepstream-imagedata-multistream-redaction",
         "deepstream_imagedata-multistream_redaction.py",
         "-i {uri}",
     ),
-    ("deepstream-rtsp-in-rtsp-out", "deepstream_test1_rtsp_in_rtsp_out.py", "-i {uri}"),
-    ("runtime_source_add_delete", "deepstream_rt_src_add_del.py", "{uri}"),
-    (
+    Sample(
+        "deepstream-rtsp-in-rtsp-out",
+        "deepstream_test1_rtsp_in_rtsp_out.py",
+        "-i {camera} --rtsp-ts",
+        camera="long.mp4",
+        serves=True,
+        stop_after_s=40,
+    ),
+    Sample(
         "deepstream-demux-multi-in-multi-out",
         "deepstream_demux_multi_in_multi_out.py",
         "-i {uri} {uri}",
     ),
-    ("deepstream-nvdsanalytics", "deepstream_nvdsanalytics.py", "{uri}"),
+    # It adds a source every ten seconds up to four, then deletes one every ten seconds.
+    Sample(
+        "runtime_source_add_delete",
+        "deepstream_rt_src_add_del.py",
+        "{camera}",
+        camera="long.mp4",
+    ),
 )
 
 
 @dataclass(frozen=True)
 class Row:
-    """How one script went; None where it prints no such number."""
+    """How one script went; None where nothing was counted."""
 
     app: str
-    frames: int | None
-    objects: int | None
+    frames: dict[str, int] | None
+    objects: dict[str, int] | None
     exit: str
     note: str
 
 
-def _make_clips(folder: Path) -> None:
-    """Make clip.h264 and clip.mp4 of the same frames."""
+def _make_clip(folder: Path, name: str, *, frames: int, fps: int) -> None:
+    """Make NAME.h264 and NAME.mp4 of the same frames."""
     subprocess.run(
-        f"gst-launch-1.0 -q videotestsrc num-buffers={FRAMES} "
-        "! video/x-raw,width=640,height=360,framerate=30/1 "
-        "! x264enc key-int-max=10 speed-preset=ultrafast ! tee name=t "
+        f"gst-launch-1.0 -q videotestsrc num-buffers={frames} "
+        f"! video/x-raw,width=640,height=360,framerate={fps}/1 "
+        "! x264enc key-int-max=10 bframes=0 speed-preset=ultrafast ! tee name=t "
         "! queue ! h264parse ! video/x-h264,stream-format=byte-stream "
-        f"! filesink location={folder}/clip.h264 "
-        f"t. ! queue ! h264parse ! mp4mux ! filesink location={folder}/clip.mp4".split(),
+        f"! filesink location={folder}/{name}.h264 "
+        f"t. ! queue ! h264parse ! mp4mux ! filesink location={folder}/{name}.mp4".split(),
         check=True,
     )
 
 
-def _run(root: Path, app: str, script: str, arguments: str) -> Row:
+@contextmanager
+def _client(out: Path) -> Iterator[None]:
+    """Read what a script serves, again and again until there is something, into a log."""
+    line = f"rtspsrc location={SERVED} latency=200 ! decodebin ! fakesink silent=false sync=false"
+    command = f"until gst-launch-1.0 -v {line}; do sleep 0.5; done"
+    with out.open("w") as log:
+        client = subprocess.Popen(
+            ["timeout", str(TIMEOUT_S), "bash", "-c", command], stdout=log, stderr=log
+        )
+        try:
+            yield
+        finally:
+            client.terminate()
+            client.wait()
+
+
+def _run(root: Path, sample: Sample) -> Row:
+    camera = RtspServer(root / sample.camera, CAMERA_PORT) if sample.camera else None
     words = {
         "h264": str(root / "clip.h264"),
+        "film": str(root / "film.h264"),
         "uri": (root / "clip.mp4").as_uri(),
         "out": str(root / "pictures"),
+        "camera": camera.url if camera else "",
     }
-    command = [sys.executable, "-m", "ropewatch.cli", "standin", "run", script]
-    command += [word.format(**words) for word in arguments.split()]
-    try:
-        done = subprocess.run(
+    counts, seen = root / "counts.json", root / "client.log"
+    counts.unlink(missing_ok=True)
+    counter = Path(__file__).parent / "sample_counter.py"
+    command = [sys.executable, str(counter), str(counts), sample.script]
+    command += [word.format(**words) for word in sample.arguments.split()]
+    with camera or nullcontext(), _client(seen) if sample.serves else nullcontext():
+        started_s = time.monotonic()
+        script = subprocess.Popen(
             command,
-            cwd=root / "sources/deepstream_python_apps/apps" / app,
-            capture_output=True,
+            cwd=root / "sources/deepstream_python_apps/apps" / sample.folder,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
-            timeout=TIMEOUT_S,
-            check=False,
         )
+        said = _wait(script, sample.stop_after_s)
+    notes = [f"{time.monotonic() - started_s:.0f} s"]
+    if sample.serves:
+        notes.append(f"an RTSP client decoded {seen.read_text().count('chain   *')} pictures")
+    if said is None:
+        return Row(sample.folder, None, None, "none", f"**still running after {TIMEOUT_S} s**")
+    return _row(sample.folder, said, str(script.returncode), counts, notes)
+
+
+def _wait(script: "subprocess.Popen[str]", stop_after_s: float) -> str | None:
+    """Return what a script printed, None when it had to be killed; Ctrl-C ends it in time."""
+    try:
+        return "".join(script.communicate(timeout=stop_after_s))
     except subprocess.TimeoutExpired:
-        return Row(app, None, None, "none", f"still running after {TIMEOUT_S} s")
-    return _row(app, done)
+        script.send_signal(signal.SIGINT)
+    try:
+        return "".join(script.communicate(timeout=20))
+    except subprocess.TimeoutExpired:
+        script.kill()
+        script.communicate()
+        return None
 
 
-def _row(app: str, done: "subprocess.CompletedProcess[str]") -> Row:
-    frames = re.findall(r"Frame Number=", done.stdout)
-    objects = re.findall(r"Number of Objects= ?(\d+)", done.stdout)
-    wrong = re.findall(
-        r"^(?:error|Error): .*|^\w*Error: .*", done.stdout + done.stderr, re.MULTILINE
-    )
-    return Row(
-        app,
-        len(frames) if frames else None,
-        sum(map(int, objects)) if objects else None,
-        str(done.returncode),
-        wrong[0][:100] if wrong else "",
-    )
+def _row(app: str, said: str, code: str, counts: Path, notes: list[str]) -> Row:
+    found = json.loads(counts.read_text()) if counts.exists() else {}
+    notes += _changes(said)
+    wrong = re.findall(r"^(?:error|Error): .*|^\w*Error: .*", said, re.MULTILINE)
+    notes += [f"**{text[:100]}**" for text in wrong[:1]]
+    return Row(app, found.get("frames"), found.get("objects"), code, "; ".join(notes))
+
+
+def _changes(text: str) -> list[str]:
+    """Say how many sources were added and deleted while the script ran."""
+    added, deleted = len(re.findall("Calling Start", text)), len(re.findall("Calling Stop", text))
+    return [f"{added} sources added, {deleted} deleted"] if added or deleted else []
+
+
+def _shown(counts: dict[str, int] | None) -> str:
+    """Write counts by source, as `60 + 60`."""
+    return " + ".join(str(counts[pad]) for pad in sorted(counts, key=int)) if counts else "-"
 
 
 def main() -> int:
-    """Run all and print the table; exit 1 if one of them failed."""
+    """Run all, or those named, and print the table; exit 1 if one of them failed."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("checkout", type=Path)
+    parser.add_argument("apps", nargs="*", help="folders of single samples")
     args = parser.parse_args()
     print("| app | frames | objects | exit | what differs |\n| --- | --- | --- | --- | --- |")
     failed = False
@@ -122,12 +205,16 @@ def main() -> int:
         root = Path(name)
         shutil.copytree(args.checkout / "apps", root / "sources/deepstream_python_apps/apps")
         write_samples(root / "samples")
-        _make_clips(root)
-        for app, script, arguments in SAMPLES:
-            row = _run(root, app, script, arguments)
-            failed = failed or row.exit != "0" or bool(row.note)
-            shown = ["-" if value is None else str(value) for value in (row.frames, row.objects)]
-            print(f"| {app} | {' | '.join(shown)} | {row.exit} | {row.note} |", flush=True)
+        _make_clip(root, "clip", frames=60, fps=30)
+        _make_clip(root, "film", frames=150, fps=15)
+        _make_clip(root, "long", frames=500, fps=5)
+        for sample in SAMPLES:
+            if args.apps and sample.folder not in args.apps:
+                continue
+            row = _run(root, sample)
+            failed = failed or row.exit != "0" or "**" in row.note or not row.frames
+            cells = (row.app, _shown(row.frames), _shown(row.objects), row.exit, row.note)
+            print(f"| {' | '.join(cells)} |", flush=True)
     return 1 if failed else 0
 
 
