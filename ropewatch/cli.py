@@ -123,15 +123,33 @@ def _graph(args: argparse.Namespace) -> int:
 
 
 def _add_listen(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    command = commands.add_parser("listen", help="subscribe to incidents and print them")
+    command = commands.add_parser(
+        "listen", help="subscribe to incidents; print them, keep them in a database"
+    )
     command.add_argument("--host", default="127.0.0.1", help="broker; default: %(default)s")
     command.add_argument("--port", type=_port, default=1883, help="default: %(default)s")
     command.add_argument("--username", help="user name at the broker")
     command.add_argument("--password-env", help="environment variable that holds the password")
     command.add_argument("--ca-file", type=Path, help="CA bundle; sets TLS")
+    command.add_argument("--cert-file", type=Path, help="client certificate, PEM")
+    command.add_argument("--key-file", type=Path, help="its key, PEM")
+    command.add_argument(
+        "--client-id", help="name of this consumer: the broker keeps what comes while it is away"
+    )
+    command.add_argument(
+        "--shared",
+        dest="group",
+        type=_group,
+        metavar="GROUP",
+        help="share the messages with the other consumers of this group",
+    )
     command.add_argument("--site-name", type=_name, default="+", help="one site; default: all")
     command.add_argument("--box", type=_name, default="+", help="one box; default: all")
     command.add_argument("--json", action="store_true", help="one JSON object a line, as received")
+    command.add_argument("--sqlite", type=Path, metavar="FILE", help="keep them in this database")
+    command.add_argument(
+        "--postgres", metavar="DSN", help="keep them in PostgreSQL; a password in PGPASSWORD"
+    )
     command.add_argument("--count", type=_count, help="end after this many messages")
     command.add_argument("--timeout-s", type=_timeout_s, help="end after this many seconds")
     command.set_defaults(run=_listen)
@@ -142,6 +160,15 @@ def _name(text: str) -> str:
 
     try:
         return name_or_any(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _group(text: str) -> str:
+    from ropewatch.listen import group_name  # noqa: PLC0415 - needs the MQTT library
+
+    try:
+        return group_name(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
 

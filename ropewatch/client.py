@@ -1,43 +1,73 @@
-"""The consumer's door to MQTT: subscribes to incidents and hands them over one by one."""
+"""The consumers' door to MQTT: what boxes say, message by message or as typed incidents in order.
+
+docs/consumer.md has examples that run.
+"""
 
 import contextlib
 import logging
 import queue
 import ssl
-from collections.abc import Iterator
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Final
 
 from paho.mqtt import client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
 from typing_extensions import Self
 
 from ropewatch.errors import BrokerError, SettingsError
+from ropewatch.reading import parse_incident
+from ropewatch.sequencer import Gap, Incident, Sequencer
+from ropewatch.topics import INCIDENT
 
 log = logging.getLogger("ropewatch.client")
 
 CONNECT_TIMEOUT_S: Final = 10.0
+RECONNECT_MAX_S: Final = 30
 KEEPALIVE_S: Final = 30
+KEEP_S: Final = 24 * 3600
+# Messages that a consumer with a session has and has not answered for; the others stay at the
+# broker.
+WINDOW: Final = 100
+WAIT_S: Final = 2.0
+POLL_S: Final = 0.2
 
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """One message as it came from the broker."""
+    """One message as it came from the broker.
+
+    Attributes:
+        topic: in full.
+        payload: as sent.
+        content_type: MQTT 5 property.
+        retained: the broker has kept it; it may be old.
+        packet: number of its packet, and of the connection that it came on.
+    """
 
     topic: str
     payload: bytes
     content_type: str | None
     retained: bool
+    packet: tuple[int, int]
 
 
 class Subscriber:
     """Iterates over the messages of some topics; use it in a `with` block.
 
     The subscription is renewed after every reconnect. Delivery is at least once: a consumer
-    drops what it has seen by the CloudEvents `id`.
+    drops what it has seen by the CloudEvents `id`, as `incidents` does.
+
+    With a `client_id` the broker keeps what comes while this consumer is away, and a message
+    counts as delivered when the next one is asked for: what was being worked on when a consumer
+    died comes again.
 
     Args:
         host: broker.
@@ -46,9 +76,14 @@ class Subscriber:
         username: user name, if the broker wants one.
         password: its password.
         ca_file: CA bundle; set, it turns TLS on.
+        cert_file: client certificate, PEM, with its key in it or in `key_file`.
+        key_file: key of the certificate.
+        client_id: name of this consumer, which no other connection may have.
+        keep_s: how long the broker keeps messages for an absent `client_id`.
+        group: consumers of the same group share the messages; each goes to one of them.
 
     Raises:
-        SettingsError: the CA bundle is absent or holds no certificate.
+        SettingsError: the CA bundle or the certificate is absent or holds none.
     """
 
     def __init__(
@@ -60,15 +95,37 @@ class Subscriber:
         username: str | None = None,
         password: str | None = None,
         ca_file: str | None = None,
+        cert_file: str | None = None,
+        key_file: str | None = None,
+        client_id: str | None = None,
+        keep_s: int = KEEP_S,
+        group: str | None = None,
     ) -> None:
-        self._host, self._port, self._topics = host, port, topics
+        self._host, self._port = host, port
+        self._topics = [topic if group is None else f"$share/{group}/{topic}" for topic in topics]
+        self._keep_s = None if client_id is None else keep_s
         self._messages: queue.SimpleQueue[Received] = queue.SimpleQueue()
-        self._ready: queue.SimpleQueue[str | None] = queue.SimpleQueue()
-        self._client = mqtt.Client(CallbackAPIVersion.VERSION2, protocol=mqtt.MQTTv5)
+        self._answered = threading.Event()
+        self._refused: str | None = None
+        self._lock = threading.Lock()
+        self._connection = 0
+        self._handed_out: deque[Received] = deque()
+        self._client = mqtt.Client(
+            CallbackAPIVersion.VERSION2,
+            client_id=client_id or "",
+            protocol=mqtt.MQTTv5,
+            manual_ack=client_id is not None,
+        )
+        self._client.reconnect_delay_set(max_delay=RECONNECT_MAX_S)
         if username is not None:
             self._client.username_pw_set(username, password)
+        if ca_file is None and (cert_file or key_file):
+            raise SettingsError(
+                f"cert_file: {cert_file or key_file}: set without ca_file, want both: nobody is "
+                "shown a certificate without TLS; set ca_file"
+            )
         if ca_file is not None:
-            _set_tls(self._client, ca_file)
+            _set_tls(self._client, ca_file, cert_file, key_file)
         self._client.on_connect = self._on_connect
         self._client.on_disconnect = self._on_disconnect
         self._client.on_subscribe = self._on_subscribe
@@ -81,23 +138,31 @@ class Subscriber:
             BrokerError: the broker is absent or refuses.
         """
         where = f"mqtt: {self._host}:{self._port}"
+        properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]  # paho
+        if self._keep_s is not None:
+            properties.SessionExpiryInterval = self._keep_s
+            properties.ReceiveMaximum = WINDOW
         try:
-            self._client.connect(self._host, self._port, keepalive=KEEPALIVE_S)
+            self._client.connect(
+                self._host,
+                self._port,
+                keepalive=KEEPALIVE_S,
+                clean_start=self._keep_s is None,
+                properties=properties,
+            )
         # ValueError: the host is no name that can be looked up.
         except (OSError, ValueError) as error:
             raise BrokerError(
                 f"{where}: {error}, want a broker; start it, or correct host and port"
             ) from None
         self._client.loop_start()
-        try:
-            refused = self._ready.get(timeout=CONNECT_TIMEOUT_S)
-        except queue.Empty:
-            refused = f"no answer within {CONNECT_TIMEOUT_S:g} s"
-        if refused is not None:
+        if not self._answered.wait(CONNECT_TIMEOUT_S):
+            self._refused = f"no answer within {CONNECT_TIMEOUT_S:g} s"
+        if self._refused is not None:
             self._stop()
             raise BrokerError(
-                f"{where}: {refused}, want the right to subscribe; correct the credentials or "
-                "the broker's access list"
+                f"{where}: {self._refused}, want the right to subscribe; correct the credentials "
+                "or the broker's access list"
             )
         return self
 
@@ -111,48 +176,151 @@ class Subscriber:
 
     def messages(self, timeout_s: float | None = None) -> Iterator[Received]:
         """Yield messages as they come; ends when none has come for `timeout_s` seconds."""
+        while (received := self.next(timeout_s)) is not None:
+            yield received
+            self.done()
+
+    def next(self, timeout_s: float | None = None) -> Received | None:
+        """Return the next message; None if there is none within `timeout_s` seconds.
+
+        With a `client_id`, `done` tells the broker that it need not come again.
+        """
         with contextlib.suppress(queue.Empty):
             while True:
-                yield self._messages.get(timeout=timeout_s)
+                received = self._messages.get(timeout=timeout_s)
+                if self._keep_s is None:
+                    return received
+                # What came on an earlier connection and has no answer comes again on this one.
+                if received.packet[1] == self._connection:
+                    self._handed_out.append(received)
+                    return received
+        return None
+
+    def done(self) -> None:
+        """Tell the broker that what `next` has returned so far need not come again."""
+        while self._handed_out:
+            mid, connection = self._handed_out.popleft().packet
+            with self._lock:
+                # On another connection this number may be another message's.
+                if connection == self._connection:
+                    self._client.ack(mid, 1)
 
     def _stop(self) -> None:
         self._client.disconnect()
         self._client.loop_stop()
 
     def _on_connect(self, client: Any, _d: Any, _flags: Any, reason: Any, _props: Any) -> None:
+        with self._lock:
+            self._connection += 1
         if reason.is_failure:
-            self._ready.put(f"refused: {reason}")
+            self._answer(f"refused: {reason}")
             return
         client.subscribe([(topic, SubscribeOptions(qos=1)) for topic in self._topics])
 
     def _on_disconnect(self, _c: Any, _d: Any, _flags: Any, reason: Any, _props: Any) -> None:
         if reason.is_failure:
-            # Silence would read as "no incidents".
-            log.warning(
-                "connection lost, connecting again broker=%s:%d reason=%s",
-                self._host,
-                self._port,
-                reason,
-            )
+            self._answer(f"connection lost: {reason}")
 
     def _on_subscribe(self, _c: Any, _d: Any, _mid: int, reasons: Any, _props: Any) -> None:
         failed = [str(reason) for reason in reasons if reason.is_failure]
-        self._ready.put(f"refused: {failed[0]}" if failed else None)
+        self._answer(f"refused: {failed[0]}" if failed else None)
+
+    def _answer(self, refused: str | None) -> None:
+        if not self._answered.is_set():
+            self._refused = refused
+            self._answered.set()
+        elif refused is not None:
+            # Silence would read as "no incidents".
+            log.warning(
+                "nothing is received, trying again broker=%s:%d reason=%s",
+                self._host,
+                self._port,
+                refused,
+            )
 
     def _on_message(self, _client: Any, _data: Any, message: mqtt.MQTTMessage) -> None:
         properties: Properties | None = message.properties
-        content_type = getattr(properties, "ContentType", None)
         self._messages.put(
-            Received(message.topic, bytes(message.payload), content_type, bool(message.retain))
+            Received(
+                message.topic,
+                bytes(message.payload),
+                getattr(properties, "ContentType", None),
+                bool(message.retain),
+                (message.mid, self._connection),
+            )
         )
 
 
-def _set_tls(client: mqtt.Client, ca_file: str) -> None:
+def incident_topic(site: str = "+", box: str = "+") -> str:
+    """Return the filter for incidents of a site and box; + is all of them."""
+    return INCIDENT.of(site=site, box=box, camera="+")
+
+
+def log_gap(gap: Gap) -> None:
+    """Say that messages are missing."""
+    log.warning(
+        "messages are missing site=%s box=%s boot_id=%s first=%d last=%d",
+        gap.site,
+        gap.box,
+        gap.boot_id,
+        gap.first,
+        gap.last,
+    )
+
+
+def incidents(
+    subscriber: Subscriber,
+    *,
+    wait_s: float = WAIT_S,
+    for_s: float | None = None,
+    on_gap: Callable[[Gap], None] = log_gap,
+) -> Iterator[Incident]:
+    """Yield incident messages: each once, in the order of their box, typed.
+
+    What is no incident, or of another major version, is logged and passed over. With a
+    `client_id`, a message counts as delivered when the next one is asked for.
+
+    Args:
+        subscriber: connected, to topics of incidents.
+        wait_s: how long a message waits for one that was sent before it and has not come; 0 never
+            waits, which is right in a group: there most go to others.
+        for_s: ends after so many seconds; None never.
+        on_gap: told of messages that have not come in time.
+    """
+    order = Sequencer(wait_s)
+    end_s = None if for_s is None else time.monotonic() + for_s
+    while end_s is None or time.monotonic() < end_s:
+        received = subscriber.next(POLL_S)
+        now_s = time.monotonic()
+        incident = None if received is None else _incident(received)
+        if incident is not None:
+            yield from order.take(incident, now_s)
+        yield from order.due(now_s)
+        for gap in order.gaps():
+            on_gap(gap)
+        if not order.held:
+            subscriber.done()
+
+
+def _incident(received: Received) -> Incident | None:
     try:
-        client.tls_set(ca_certs=ca_file, cert_reqs=ssl.CERT_REQUIRED)
+        message = parse_incident(received.payload)
+    except ValueError as error:
+        log.warning("message passed over topic=%s reason=%s", received.topic, error)
+        return None
+    return Incident(message, received.payload, received.topic)
+
+
+def _set_tls(
+    client: mqtt.Client, ca_file: str, cert_file: str | None, key_file: str | None
+) -> None:
+    try:
+        client.tls_set(
+            ca_certs=ca_file, certfile=cert_file, keyfile=key_file, cert_reqs=ssl.CERT_REQUIRED
+        )
     except (OSError, ValueError) as error:
         what = getattr(error, "strerror", None) or error
+        where = ", ".join(name for name in (ca_file, cert_file, key_file) if name)
         raise SettingsError(
-            f"ca_file: {ca_file}: {what}, want a readable PEM file of CA certificates; "
-            "correct the path"
+            f"ca_file: {where}: {what}, want readable PEM files of certificates; correct the path"
         ) from None

@@ -5,7 +5,8 @@ RopewatchError
 ├── ModelError         a model, engine, manifest, labels file or nvinfer config
 ├── SourceError        a camera or a video file
 ├── BackendError       GStreamer, DeepStream or the stand-ins are not as needed
-└── BrokerError        the MQTT broker
+├── BrokerError        the MQTT broker
+└── StoreError         a consumer's database
 """
 
 
@@ -31,3 +32,7 @@ class BackendError(RopewatchError):
 
 class BrokerError(RopewatchError):
     """The MQTT broker is absent or refuses."""
+
+
+class StoreError(RopewatchError):
+    """A consumer's database cannot be opened or written."""

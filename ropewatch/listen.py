@@ -1,19 +1,24 @@
-"""`ropewatch listen`: incidents as a person wants to read them, or as JSON lines."""
+"""`ropewatch listen`, the reference consumer: incidents for a person, a program or a database.
+
+Each message once, in the order of its box, gaps told; built on what every consumer may import.
+"""
 
 import argparse
+import contextlib
 import os
 import re
-import sys
 import time
 from collections.abc import Iterator
 from typing import Final
 
-from ropewatch.client import Received, Subscriber
+from ropewatch.client import WAIT_S, Subscriber, incident_topic, incidents, log_gap
 from ropewatch.errors import SettingsError
 from ropewatch.incidents import EndReason, Phase
 from ropewatch.payloads import IncidentMessage
-from ropewatch.reading import parse_incident
 from ropewatch.section import NAME_PATTERN
+from ropewatch.sequencer import Gap
+from ropewatch.store import Store, open_postgres, open_sqlite
+from ropewatch.wire import rfc3339
 
 END_WORDS: Final = {
     EndReason.ROPE_SEEN: "rope is right again",
@@ -23,11 +28,10 @@ END_WORDS: Final = {
     EndReason.SOURCE_LOST: "camera was lost",
     EndReason.RESTART_RECOVERY: "box was restarted",
 }
-MAX_REMEMBERED_IDS: Final = 100_000
 
 
 def listen(args: argparse.Namespace) -> int:
-    """Subscribe and print until the count or the time is reached.
+    """Subscribe, keep and print until the count or the time is reached.
 
     Args:
         args: as `ropewatch.cli` parses them.
@@ -35,24 +39,64 @@ def listen(args: argparse.Namespace) -> int:
     Raises:
         BrokerError: the broker is absent or refuses.
         SettingsError: the password's variable is not set or has no user name to go with, or
-            the CA bundle cannot be used.
+            a certificate cannot be used.
+        StoreError: the database cannot be used; what it does not have comes again.
     """
-    topic = f"ropewatch/v1/{args.site_name}/{args.box}/camera/+/incident"
-    password = _password(args.password_env, args.username)
-    seen: dict[str, None] = {}
-    with Subscriber(
-        args.host,
-        args.port,
-        (topic,),
-        username=args.username,
-        password=password,
-        ca_file=None if args.ca_file is None else str(args.ca_file),
-    ) as subscriber:
-        for count, received in enumerate(_until(subscriber, args.timeout_s), start=1):
-            _print(received, seen, as_json=args.json)
-            if count == args.count:
+    with _stores(args) as stores, _subscriber(args) as subscriber:
+        # In a group most of a box's messages go to others: there is nothing to wait for.
+        grouped = args.group is not None
+        found = incidents(
+            subscriber,
+            wait_s=0 if grouped else WAIT_S,
+            for_s=args.timeout_s,
+            on_gap=_expected if grouped else log_gap,
+        )
+        printed = 0
+        for incident in found:
+            received_at = rfc3339(time.time_ns())
+            # All of them first: a message is kept in each, or comes again for each.
+            added = [store.add(incident, received_at=received_at) for store in stores]
+            if added and not any(added):
+                continue
+            text = incident.payload.decode() if args.json else describe(incident.message)
+            print(text, flush=True)
+            printed += 1
+            if printed == args.count:
                 break
     return 0
+
+
+def _expected(_gap: Gap) -> None:
+    """Say nothing; the database of the group knows what is missing."""
+
+
+@contextlib.contextmanager
+def _stores(args: argparse.Namespace) -> Iterator[list[Store]]:
+    with contextlib.ExitStack() as stack:
+        stores = []
+        if args.sqlite is not None:
+            stores.append(stack.enter_context(contextlib.closing(open_sqlite(args.sqlite))))
+        if args.postgres is not None:
+            stores.append(stack.enter_context(contextlib.closing(open_postgres(args.postgres))))
+        yield stores
+
+
+def _subscriber(args: argparse.Namespace) -> Subscriber:
+    def text(path: object) -> str | None:
+        return None if path is None else str(path)
+
+    return Subscriber(
+        args.host,
+        args.port,
+        (incident_topic(args.site_name, args.box),),
+        username=args.username,
+        password=_password(args.password_env, args.username),
+        ca_file=text(args.ca_file),
+        cert_file=text(args.cert_file),
+        key_file=text(args.key_file),
+        client_id=args.client_id,
+        group=args.group,
+    )
 
 
 def describe(message: IncidentMessage) -> str:
@@ -74,35 +118,6 @@ def describe(message: IncidentMessage) -> str:
     return f"{message.time[11:19]} {at_s:7.2f} s  {text}  [{data.incident_id[-6:]}]{late}"
 
 
-def _until(subscriber: Subscriber, timeout_s: float | None) -> Iterator[Received]:
-    """Yield messages until the time is over."""
-    deadline_s = None if timeout_s is None else time.monotonic() + timeout_s
-    while True:
-        left_s = None if deadline_s is None else deadline_s - time.monotonic()
-        if left_s is not None and left_s <= 0:
-            return
-        received = next(subscriber.messages(left_s), None)
-        if received is None:
-            return
-        yield received
-
-
-def _print(received: Received, seen: dict[str, None], *, as_json: bool) -> None:
-    try:
-        message = parse_incident(received.payload)
-    except ValueError as error:
-        print(f"{received.topic}: {error}; not shown", file=sys.stderr, flush=True)
-        return
-    # Delivery is at least once.
-    if message.id in seen:
-        return
-    seen[message.id] = None
-    if len(seen) > MAX_REMEMBERED_IDS:
-        del seen[next(iter(seen))]
-    line = received.payload.decode() if as_json else describe(message)
-    print(line, flush=True)
-
-
 def name_or_any(text: str) -> str:
     """Check one level of a topic: a name as in site files, or + for all.
 
@@ -114,6 +129,17 @@ def name_or_any(text: str) -> str:
             f"{text!r}, want a name as in the site file (letters, digits, - and _, 64 at most), "
             "or + for all"
         )
+    return text
+
+
+def group_name(text: str) -> str:
+    """Check the name of a shared subscription.
+
+    Raises:
+        ValueError: MQTT does not allow it.
+    """
+    if not text or re.search(r"[/+#\s]", text):
+        raise ValueError(f"{text!r}, want a name without /, +, # and spaces")
     return text
 
 

@@ -19,6 +19,7 @@ from ropewatch.errors import BrokerError, SettingsError
         ("--port 70000", "argument --port: '70000', want a TCP port from 1 to 65535"),
         ("--port 0", "argument --port: '0', want a TCP port from 1 to 65535"),
         ("--port mqtt", "argument --port: 'mqtt', want a TCP port from 1 to 65535"),
+        ("--shared a/b", "argument --shared: 'a/b', want a name without /, +, # and spaces"),
         ("--count 0", "argument --count: '0', want a number of messages from 1 to 1000000000"),
         ("--count 1.5", "argument --count: '1.5', want a number of messages from 1"),
         ("--timeout-s 0", "argument --timeout-s: '0', want seconds above 0 and up to 31536000"),
@@ -62,18 +63,21 @@ def test_ca_file_that_cannot_be_used_is_named(
 
     absent, no_certificate = capsys.readouterr().err.splitlines()
     assert absent == (
-        "error: ca_file: /nope: No such file or directory, want a readable PEM file of CA "
+        "error: ca_file: /nope: No such file or directory, want readable PEM files of "
         "certificates; correct the path"
     )
     assert no_certificate.startswith(f"error: ca_file: {text}: ")
-    assert no_certificate.endswith(
-        ", want a readable PEM file of CA certificates; correct the path"
-    )
+    assert no_certificate.endswith(", want readable PEM files of certificates; correct the path")
 
 
 def test_ca_file_of_a_subscriber_is_refused_before_it_connects() -> None:
     with pytest.raises(SettingsError, match=r"ca_file: /nope: No such file"):
         Subscriber("127.0.0.1", 1, ("a",), ca_file="/nope")
+
+
+def test_certificate_without_tls_is_refused() -> None:
+    with pytest.raises(SettingsError, match=r"cert_file: me\.pem: set without ca_file, want both"):
+        Subscriber("127.0.0.1", 1, ("a",), cert_file="me.pem")
 
 
 def test_password_without_user_name_is_refused(

@@ -9,8 +9,8 @@ MODULE_LINES_MAX = 400
 FUNCTION_LINES_MAX = 50
 # What the project's dependencies are called when they are imported.
 _NAMES = (
-    "cairo cv2 gi hypothesis jsonschema numpy onnx onnxruntime onnxslim paho pyds pydantic pytest "
-    "rich scipy sklearn tensorrt timm torch torchvision ulid ultralytics yaml"
+    "cairo cv2 gi hypothesis jsonschema numpy onnx onnxruntime onnxslim paho psycopg pyds "
+    "pydantic pytest rich scipy sklearn tensorrt timm torch torchvision ulid ultralytics yaml"
 )
 DEPENDENCIES = frozenset(_NAMES.split())
 

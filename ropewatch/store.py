@@ -1,0 +1,235 @@
+"""A consumer's database of incident messages: SQLite or PostgreSQL, the same tables in both.
+
+Each message once, whoever of several consumers was given it; order and gaps come from the
+sequence, by the views.
+"""
+
+import sqlite3
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+from ropewatch.errors import StoreError
+from ropewatch.load import redact
+from ropewatch.sequencer import Gap, Incident
+
+COLUMNS: Final = (
+    "site",
+    "box",
+    "boot_id",
+    "sequence",
+    "camera",
+    "incident_id",
+    "phase",
+    "revision",
+    "person",
+    "state",
+    "decided_at",
+    "end_reason",
+    "duration_s",
+    "late",
+    "received_at",
+    "payload",
+)
+_TABLE: Final = """CREATE TABLE IF NOT EXISTS incident_message (
+    site TEXT NOT NULL,
+    box TEXT NOT NULL,
+    boot_id TEXT NOT NULL,
+    sequence BIGINT NOT NULL,
+    camera TEXT NOT NULL,
+    incident_id TEXT NOT NULL,
+    phase TEXT NOT NULL,
+    revision BIGINT NOT NULL,
+    person BIGINT NOT NULL,
+    state TEXT NOT NULL,
+    decided_at {time} NOT NULL,
+    end_reason TEXT,
+    duration_s DOUBLE PRECISION,
+    late BOOLEAN NOT NULL,
+    received_at {time} NOT NULL,
+    payload {json} NOT NULL,
+    PRIMARY KEY (site, box, boot_id, sequence)
+)"""
+_INDEX: Final = (
+    "CREATE INDEX IF NOT EXISTS incident_message_of ON incident_message (incident_id, revision)"
+)
+_INCIDENTS: Final = """{view} incident AS
+SELECT site, box, camera, incident_id,
+    min(CASE WHEN phase = 'start' THEN decided_at END) AS started_at,
+    max(CASE WHEN phase = 'end' THEN decided_at END) AS ended_at,
+    max(end_reason) AS end_reason, max(duration_s) AS duration_s, count(*) AS messages
+FROM incident_message GROUP BY site, box, camera, incident_id"""
+_GAPS: Final = """{view} sequence_gap AS
+SELECT site, box, boot_id, previous + 1 AS first_missing, sequence - 1 AS last_missing
+FROM (
+    SELECT site, box, boot_id, sequence,
+        lag(sequence) OVER (PARTITION BY site, box, boot_id ORDER BY sequence) AS previous
+    FROM incident_message
+) AS numbered WHERE sequence > previous + 1"""
+
+
+class Rows(Protocol):
+    """What a database answers."""
+
+    rowcount: int
+
+    def fetchall(self) -> list[Any]:
+        """Return all rows."""
+
+
+class Connection(Protocol):
+    """What SQLite and PostgreSQL have in common."""
+
+    def execute(self, query: Any, parameters: Any = ..., /) -> Any:
+        """Run one statement."""
+
+    def commit(self) -> None:
+        """Keep what was done; what is not kept comes again from the broker."""
+
+    def close(self) -> None:
+        """End the connection."""
+
+
+class Store:
+    """Incident messages in one database.
+
+    Args:
+        connection: to it.
+        mark: how its statements mark a parameter.
+        where: what messages of errors call it.
+        errors: the base of its errors.
+    """
+
+    def __init__(
+        self, connection: Connection, *, mark: str, where: str, errors: type[Exception]
+    ) -> None:
+        self._connection, self._where, self._errors = connection, where, errors
+        marks = ", ".join([mark] * len(COLUMNS))
+        self._insert = (
+            f"INSERT INTO incident_message ({', '.join(COLUMNS)}) VALUES ({marks}) "  # noqa: S608 - our own names
+            "ON CONFLICT DO NOTHING"
+        )
+
+    def create(self, statements: Sequence[str]) -> None:
+        """Make tables and views where they are missing.
+
+        Raises:
+            StoreError: it cannot be written.
+        """
+        self._run(lambda: [self._connection.execute(text) for text in statements])
+
+    def add(self, incident: Incident, *, received_at: str) -> bool:
+        """Keep a message; False when it is here already. It is on disk when this returns.
+
+        Args:
+            incident: the message.
+            received_at: RFC 3339.
+
+        Raises:
+            StoreError: it cannot be written.
+        """
+        message, data = incident.message, incident.message.data
+        row = (
+            data.site,
+            data.box,
+            data.boot_id,
+            data.sequence,
+            data.camera,
+            data.incident_id,
+            data.phase.value,
+            data.revision,
+            data.person,
+            data.state.value,
+            message.time,
+            None if data.end_reason is None else data.end_reason.value,
+            data.duration_s,
+            data.delivery is not None and data.delivery.late,
+            received_at,
+            incident.payload.decode(),
+        )
+        added: Rows = self._run(lambda: self._connection.execute(self._insert, row))
+        return added.rowcount == 1
+
+    def gaps(self) -> list[Gap]:
+        """Return what is missing between the messages of each run.
+
+        Raises:
+            StoreError: it cannot be read.
+        """
+        query = (
+            "SELECT site, box, boot_id, first_missing, last_missing FROM sequence_gap "
+            "ORDER BY boot_id, first_missing"
+        )
+        rows: Rows = self._run(lambda: self._connection.execute(query))
+        return [Gap(*row) for row in rows.fetchall()]
+
+    def close(self) -> None:
+        """Let go of the database."""
+        self._connection.close()
+
+    def _run(self, work: Any) -> Any:
+        try:
+            done = work()
+            self._connection.commit()
+        except self._errors as error:
+            raise _store_error(self._where, error) from None
+        return done
+
+
+def open_sqlite(file: Path) -> Store:
+    """Open a file, which is made when it does not exist.
+
+    Raises:
+        StoreError: it cannot be used.
+    """
+    where = f"sqlite: {file}"
+    try:
+        connection = sqlite3.connect(file, timeout=30)
+        # A message is answered for once it is here: it must survive a power cut.
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+    except sqlite3.Error as error:
+        raise _store_error(where, error) from None
+    store = Store(connection, mark="?", where=where, errors=sqlite3.Error)
+    view = "CREATE VIEW IF NOT EXISTS"
+    table = _TABLE.format(time="TEXT", json="TEXT")
+    store.create([table, _INDEX, _INCIDENTS.format(view=view), _GAPS.format(view=view)])
+    return store
+
+
+def open_postgres(dsn: str) -> Store:
+    """Connect to PostgreSQL.
+
+    Args:
+        dsn: as libpq takes it; PGPASSWORD or ~/.pgpass hold a password better.
+
+    Raises:
+        StoreError: psycopg is not installed, or the database cannot be used.
+    """
+    try:
+        import psycopg  # noqa: PLC0415 - an extra
+    except ImportError:
+        raise StoreError(
+            "postgres: psycopg is not installed, want it for PostgreSQL; "
+            "run pip install 'ropewatch[postgres]'"
+        ) from None
+    where = f"postgres: {redact(dsn)}"
+    try:
+        connection = psycopg.connect(dsn)
+    except psycopg.Error as error:
+        raise _store_error(where, error) from None
+    store = Store(connection, mark="%s", where=where, errors=psycopg.Error)
+    view = "CREATE OR REPLACE VIEW"
+    table = _TABLE.format(time="TIMESTAMPTZ", json="JSONB")
+    # Consumers that start together would make the same table twice.
+    lock = "SELECT pg_advisory_xact_lock(7465726)"
+    store.create([lock, table, _INDEX, _INCIDENTS.format(view=view), _GAPS.format(view=view)])
+    return store
+
+
+def _store_error(where: str, error: Exception) -> StoreError:
+    said = redact(" ".join(str(error).split()))
+    return StoreError(
+        f"{where}: {said}, want a database that can be written; correct its name, the rights on "
+        "it, or the disk"
+    )

@@ -1,0 +1,172 @@
+"""A consumer's database: SQLite always, PostgreSQL where a server is installed."""
+
+import os
+import sqlite3
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from demo.broker import free_port
+from ropewatch.errors import StoreError
+from ropewatch.incidents import Phase
+from ropewatch.sequencer import Gap
+from ropewatch.store import Store, open_postgres, open_sqlite
+from tests.core.incident_messages import BOOT_1, BOOT_2, incident
+
+NOW = "2026-11-21T05:00:00.000000Z"
+Opener = Callable[[], Store]
+DEBIAN = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
+
+
+@pytest.fixture(scope="module")
+def postgres_dsn() -> Iterator[str]:
+    """A PostgreSQL of this module alone."""
+    if not DEBIAN:
+        pytest.skip("no PostgreSQL server here (apt-get install postgresql)")
+    pytest.importorskip("psycopg")
+    # initdb refuses to run as root.
+    runs = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"]
+    as_other = runs if os.geteuid() == 0 else []
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o777)
+        data, port = folder / "data", free_port()
+
+        def call(*words: str) -> None:
+            done = subprocess.run(
+                [*as_other, *words], check=False, cwd=folder, capture_output=True, text=True
+            )
+            assert done.returncode == 0, done.stdout + done.stderr
+
+        programs = DEBIAN[-1]
+        call(
+            str(programs / "initdb"), "-D", str(data), "-A", "trust", "-U", "tester", "-E", "UTF8"
+        )
+        options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={folder}"
+        control = (str(programs / "pg_ctl"), "-D", str(data), "-w")
+        call(*control, "-o", options, "-l", str(folder / "log"), "start")
+        try:
+            yield f"host=127.0.0.1 port={port} user=tester dbname=postgres"
+        finally:
+            call(*control, "-m", "immediate", "stop")
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def opener(request: pytest.FixtureRequest, tmp_path: Path) -> Opener:
+    if request.param == "sqlite":
+        return lambda: open_sqlite(tmp_path / "incidents.sqlite")
+    dsn = request.getfixturevalue("postgres_dsn")
+    import psycopg  # noqa: PLC0415 - skipped without
+
+    with psycopg.connect(dsn) as connection:
+        connection.execute("DROP SCHEMA public CASCADE")
+        connection.execute("CREATE SCHEMA public")
+    return lambda: open_postgres(dsn)
+
+
+def rows(store: Store, query: str) -> list[Any]:
+    return list(store._connection.execute(query).fetchall())
+
+
+def test_a_message_is_kept_once_over_restarts_and_consumers(opener: Opener) -> None:
+    one, other = opener(), opener()
+
+    added = [store.add(incident(1, Phase.START), received_at=NOW) for store in (one, other)]
+    one.close()
+    again = opener()
+
+    assert added == [True, False]
+    assert again.add(incident(1, Phase.START), received_at=NOW) is False
+    assert rows(again, "SELECT count(*) FROM incident_message") == [(1,)]
+
+
+def test_an_incident_is_one_row_from_start_to_end(opener: Opener) -> None:
+    store = opener()
+    for each in (incident(5, Phase.END), incident(2, Phase.START), incident(3)):
+        store.add(each, received_at=NOW)
+    store.add(incident(6, Phase.START, incident_id="02OPEN"), received_at=NOW)
+
+    found = rows(
+        store,
+        "SELECT incident_id, end_reason, duration_s, messages, ended_at IS NULL FROM incident "
+        "ORDER BY incident_id",
+    )
+
+    assert [tuple(row) for row in found] == [
+        ("01INCIDENT", "rope_seen", 4.5, 3, False),
+        ("02OPEN", None, None, 1, True),
+    ]
+
+
+def test_gaps_are_what_lies_between_messages_of_one_run(opener: Opener) -> None:
+    store = opener()
+    for sequence in (9, 4, 3, 7):
+        store.add(incident(sequence), received_at=NOW)
+    store.add(incident(1, boot_id=BOOT_2), received_at=NOW)
+
+    gaps = store.gaps()
+    store.add(incident(8), received_at=NOW)
+
+    assert gaps == [
+        Gap("north-tower", "box-1", BOOT_1, 5, 6),
+        Gap("north-tower", "box-1", BOOT_1, 8, 8),
+    ]
+    assert store.gaps() == gaps[:1]
+
+
+def test_what_was_sent_is_kept_as_it_came(opener: Opener) -> None:
+    store = opener()
+    store.add(incident(1, Phase.START), received_at=NOW)
+
+    ((person, box, when),) = rows(
+        store,
+        "SELECT person, box, decided_at FROM incident_message WHERE phase = 'start'",
+    )
+
+    assert (person, box) == (3, "box-1")
+    assert str(when).startswith("2026-11-21")
+    assert rows(store, "SELECT payload FROM incident_message")[0][0]
+
+
+def test_consumers_that_start_together_make_the_tables_once(opener: Opener) -> None:
+    with ThreadPoolExecutor(6) as pool:
+        for _ in range(3):
+            opened = [pool.submit(lambda: opener().close()) for _ in range(6)]
+            assert [each.result() for each in opened] == [None] * 6
+
+
+def test_a_database_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "gone" / "x.sqlite"
+    with pytest.raises(StoreError, match=r"sqlite: .*x\.sqlite: unable to open.*correct its name"):
+        open_sqlite(file)
+    text = tmp_path / "text"
+    text.write_text("no database " * 200)
+    with pytest.raises(StoreError, match=r"sqlite: .*text: file is not a database, want a data"):
+        open_sqlite(text)
+
+
+def test_a_database_that_fails_later_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "x.sqlite"
+    store = open_sqlite(file)
+    with sqlite3.connect(file) as other:
+        other.execute("DROP VIEW sequence_gap")
+        other.execute("DROP VIEW incident")
+        other.execute("DROP TABLE incident_message")
+
+    with pytest.raises(StoreError, match=r"x\.sqlite: no such table: incident_message, want"):
+        store.add(incident(1), received_at=NOW)
+
+
+def test_postgres_that_is_not_there_is_named_without_its_password() -> None:
+    pytest.importorskip("psycopg")
+    dsn = f"postgresql://me:secret@127.0.0.1:{free_port()}/ropewatch"
+
+    with pytest.raises(StoreError, match=r"postgres: postgresql://\*\*\*@127") as caught:
+        open_postgres(dsn)
+
+    assert "secret" not in str(caught.value)

@@ -1,0 +1,37 @@
+"""Publishes to a broker as anybody might, and tells what the broker said."""
+
+import threading
+from collections.abc import Iterable
+from typing import Any
+
+from paho.mqtt import client as mqtt
+from paho.mqtt.enums import CallbackAPIVersion
+
+TIMEOUT_S = 10.0
+
+
+def new_client() -> mqtt.Client:
+    return mqtt.Client(CallbackAPIVersion.VERSION2, protocol=mqtt.MQTTv5)
+
+
+def publish(
+    host: str, port: int, pairs: Iterable[tuple[str, bytes]], client: mqtt.Client | None = None
+) -> list[int]:
+    """Publish payloads on topics, QoS 1; return the broker's reason code for each."""
+    client = new_client() if client is None else client
+    codes: dict[int, int] = {}
+    done = threading.Semaphore(0)
+
+    def note(_c: object, _d: object, mid: int, reason: Any, _p: object) -> None:
+        codes[mid] = reason.value
+        done.release()
+
+    client.on_publish = note
+    client.connect(host, port)
+    client.loop_start()
+    mids = [client.publish(topic, payload, qos=1).mid for topic, payload in pairs]
+    for _ in mids:
+        assert done.acquire(timeout=TIMEOUT_S)
+    client.disconnect()
+    client.loop_stop()
+    return [codes[mid] for mid in mids]
