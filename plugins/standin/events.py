@@ -12,6 +12,7 @@ STREAM_EOS = "stream-eos"
 STREAM_RESET = "stream-reset"
 INTERVAL_UPDATE = "infer-interval-update"
 SOURCE_ID = "source-id"
+NTP_REFERENCE = "ntp-reference"
 
 _PREFIX = "ropewatch-standin-source-"
 
@@ -73,8 +74,24 @@ def parse_source_id(event: Gst.Event) -> int | None:
     return parsed[1] if parsed is not None and parsed[0] == SOURCE_ID else None
 
 
+def make_ntp_reference(unix_ns: int, running_ns: int) -> Gst.Event:
+    """Tell the muxer, from a source, the Unix time of one moment of its stream."""
+    # As texts: PyGObject puts a Python integer into 32 bits.
+    times = {"unix-ns": str(unix_ns), "running-ns": str(running_ns)}
+    return _make(NTP_REFERENCE, 0, sticky=True, name=f"{_PREFIX}ntp", **times)
+
+
+def parse_ntp_reference(event: Gst.Event) -> tuple[int, int] | None:
+    """Return (Unix time, running time) in ns of such an event, None of any other."""
+    parsed = parse(event)
+    if parsed is None or parsed[0] != NTP_REFERENCE:
+        return None
+    structure = structure_of(event)
+    return int(structure.get_string("unix-ns")), int(structure.get_string("running-ns"))
+
+
 def _make(
-    kind: str, pad_index: int, *, sticky: bool = False, name: str = "", **values: int
+    kind: str, pad_index: int, *, sticky: bool = False, name: str = "", **values: int | str
 ) -> Gst.Event:
     structure = Gst.Structure.new_empty(name or f"{_PREFIX}{pad_index}")
     structure.set_value("kind", kind)

@@ -30,6 +30,7 @@ __all__ = [
     "c_gobject",
     "c_gst",
     "init",
+    "object_at",
     "structure_of",
 ]
 
@@ -43,6 +44,17 @@ def init() -> None:
     """Initialise GStreamer once; modules that define elements need it before they are imported."""
     if not Gst.is_initialized():
         Gst.init(None)
+
+
+def object_at(address: int) -> Any:
+    """Return the object whose hash() this is, which must be alive."""
+    pointer = ctypes.pythonapi.PyCapsule_GetPointer
+    pointer.argtypes, pointer.restype = [ctypes.py_object, ctypes.c_char_p], ctypes.c_void_p
+    api = pointer(gi._gi._PyGObject_API, b"gobject._PyGObject_API")  # noqa: SLF001  pygobject.h
+    # struct _PyGObject_Functions: pygobject_new() is the fourth.
+    new = ctypes.c_void_p.from_address(api + 3 * ctypes.sizeof(ctypes.c_void_p)).value
+    assert new is not None
+    return ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.c_void_p)(new)(address)
 
 
 def structure_of(owner: Any, index: int | None = None) -> Any:

@@ -14,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from plugins.standin import buffer_meta, events, messages, metadata
-from plugins.standin.gst import Gst
+from plugins.standin.elements.ntp_sync import follow_sender_reports
+from plugins.standin.gst import Gst, object_at
 from plugins.standin.infer_meta import Pointer, address_of, float_at
 from plugins.standin.messages import *  # noqa: F403  pyds is one flat module
 from plugins.standin.metadata import *  # noqa: F403  pyds is one flat module
@@ -365,8 +366,9 @@ def get_nvds_buf_surface_gpu(_gst_buffer: int, _batch_id: int) -> Any:
 # Elements
 
 
-def configure_source_for_ntp_sync(_source: int) -> None:
-    """Do nothing: ntp_timestamp is the system clock here (attach-sys-ts)."""
+def configure_source_for_ntp_sync(source: int) -> None:
+    """Let a rtspsrc (its hash) tell the muxer the wall clock of its sender reports."""
+    follow_sender_reports(object_at(source))
 
 
 def nvds_measure_buffer_latency(_buffer: int) -> None:

@@ -29,6 +29,8 @@ class Input:
         self.segment: Gst.Segment | None = None
         self.source_wh = (0, 0)
         self.source_id = index
+        # (Unix time, running time) of one moment, in ns, once a camera has told.
+        self.ntp_reference: tuple[int, int] | None = None
         self.frame_num = 0
         self.last_push_s = -math.inf
         self.eos = False
@@ -142,6 +144,8 @@ class MuxCore(Gst.Element):
                 source.frames.clear()
             elif (source_id := events.parse_source_id(event)) is not None:
                 source.source_id = source_id
+            elif (reference := events.parse_ntp_reference(event)) is not None:
+                source.ntp_reference = reference
             self.changed.notify_all()
         return True
 
@@ -335,7 +339,7 @@ class MuxCore(Gst.Element):
         frame.frame_num = source.frame_num
         source.frame_num += 1
         frame.buf_pts = buffer.pts
-        frame.ntp_timestamp = ntp_ns if self.attach_sys_ts else 0
+        frame.ntp_timestamp = ntp_ns if self.attach_sys_ts else _camera_time(source, buffer.pts)
         frame.source_frame_width, frame.source_frame_height = source.source_wh
         assert source.info is not None
         frame.stand_in_pipeline_wh = self.out_wh or (source.info.width, source.info.height)
@@ -371,3 +375,14 @@ class MuxCore(Gst.Element):
             owner.post_message(Gst.Message.new_element(owner, structure))
         if over:
             self.src.push_event(Gst.Event.new_eos())
+
+
+def _camera_time(source: Input, pts_ns: int) -> int:
+    """Return a frame's Unix time by the camera's sender reports, in ns; 0 before the first."""
+    if source.ntp_reference is None or source.segment is None:
+        return 0
+    running = source.segment.to_running_time(Gst.Format.TIME, pts_ns)
+    if base.CLOCK_TIME_NONE in (pts_ns, running):
+        return 0
+    unix_ns, running_ns = source.ntp_reference
+    return max(0, unix_ns + int(running) - running_ns)

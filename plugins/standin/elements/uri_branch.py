@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
+from plugins.standin.elements.ntp_sync import follow_sender_reports
 from plugins.standin.gst import Gst, structure_of
 
 _RAW_VIDEO = "video/x-raw(ANY)"
@@ -52,6 +53,7 @@ def _rtsp_branch(uri: str, settings: dict[str, Any], on_pad: PadAdded) -> Gst.Bi
     if settings["disable-audio"]:
         source.connect("select-stream", _is_video)
     branch.add(source)
+    follow_sender_reports(source)
     source.connect("pad-added", _on_rtp, on_pad)
     return branch
 
