@@ -1,21 +1,25 @@
-"""JSON Schemas of the site file, of manifests and of every payload, written from the models.
+"""JSON Schemas, AsyncAPI and the contract's lock, written from the models and the topic table.
 
 Run from the checkout: python -m ropewatch.schema
 """
 
 import json
+import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from pydantic import BaseModel
 
+from ropewatch.asyncapi import asyncapi_text
+from ropewatch.contract import Contract, faults, fields_of
 from ropewatch.engine_manifest import EngineManifest
 from ropewatch.manifest import Manifest
 from ropewatch.payloads import SCHEMA_VERSION, Payload
 from ropewatch.receipt import Receipt
 from ropewatch.settings import SiteSettings
-from ropewatch.topics import TOPICS
+from ropewatch.topics import TOPICS, Topic
 
+LOCK: Final = "contract.json"
 MODELS: dict[str, type[BaseModel]] = {
     **{topic.name: topic.payload for topic in TOPICS if topic.payload is not None},
     "site": SiteSettings,
@@ -27,32 +31,58 @@ MODELS: dict[str, type[BaseModel]] = {
 _READ = (SiteSettings, Manifest)
 
 
-def schema_texts() -> dict[str, str]:
-    """Return file name and content of every schema."""
-    return {f"{name}.schema.json": _text(name, model) for name, model in MODELS.items()}
+def texts() -> dict[str, str]:
+    """Return file name and content of everything under configs/schema."""
+    schemas = {f"{name}.schema.json": _dump(schema_of(name)) for name in MODELS}
+    lock = {"version": SCHEMA_VERSION, "fields": contract().fields}
+    return {**schemas, "asyncapi.yaml": asyncapi_text(), LOCK: _dump(lock)}
 
 
-def write_schemas(folder: Path) -> list[Path]:
-    """Write the schemas into a folder and return their paths."""
+def contract() -> Contract:
+    """Return the contract as the models and the topic table have it."""
+    return Contract(SCHEMA_VERSION, {topic.name: _fields(topic) for topic in TOPICS})
+
+
+def _fields(topic: Topic) -> dict[str, str]:
+    travels = (
+        f"qos={topic.qos} retain={topic.retain} expiry_s={topic.expiry_s} {topic.content_type}"
+    )
+    fields = {} if topic.payload is None else fields_of(schema_of(topic.name))
+    return {"topic": topic.address, "travels": travels, **fields}
+
+
+def write_all(folder: Path) -> list[str]:
+    """Write everything into a folder, unless the contract there is changed without its version.
+
+    Returns:
+        What is wrong with the change; nothing is written then.
+    """
+    lock = folder / LOCK
+    if lock.exists():
+        found = faults(Contract(**json.loads(lock.read_text(encoding="utf-8"))), contract())
+        if found:
+            return found
     folder.mkdir(parents=True, exist_ok=True)
-    paths = []
-    for name, text in schema_texts().items():
-        path = folder / name
-        path.write_text(text, encoding="utf-8")
-        paths.append(path)
-    return paths
+    for name, text in texts().items():
+        (folder / name).write_text(text, encoding="utf-8")
+    return []
 
 
-def _text(name: str, model: type[BaseModel]) -> str:
+def schema_of(name: str) -> dict[str, Any]:
+    """Return the JSON Schema of one of the models."""
+    model = MODELS[name]
     mode: Any = "validation" if model in _READ else "serialization"
     version = f":{SCHEMA_VERSION}" if issubclass(model, Payload) else ""
-    schema = {
+    return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "$id": f"urn:ropewatch:schema:{name}{version}",
         **model.model_json_schema(mode=mode),
     }
-    return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
+
+
+def _dump(content: object) -> str:
+    return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
 
 
 if __name__ == "__main__":
-    write_schemas(Path("configs/schema"))
+    sys.exit("\n".join(write_all(Path("configs/schema"))))

@@ -14,10 +14,8 @@ from ropewatch.incidents import EndReason, IncidentEvent, Phase, Snapshot
 from ropewatch.moment import ClockSource, Correction, CorrectionReason, Moment
 from ropewatch.payloads import IncidentData
 from ropewatch.reading import parse_incident
-from ropewatch.schema import schema_texts, write_schemas
 from ropewatch.settings import AlertWhen
 from ropewatch.wire import EXPIRY_MIN_S, Message, Wire, rfc3339, stamped
-from tests.core.builders import site_data
 
 SCHEMAS = Path(__file__).parents[2] / "configs" / "schema"
 WIRE = Wire(site="yard", box="box1", boot_id="01BOOT", versions={"config": "ab12"})
@@ -348,17 +346,3 @@ def test_camera_state_holds_what_a_new_subscriber_needs() -> None:
 )
 def test_rfc3339_cuts_to_microseconds(time_ns: int, text: str) -> None:
     assert rfc3339(time_ns) == text
-
-
-def test_published_schemas_are_those_of_the_models() -> None:
-    written = {path.name: path.read_text() for path in SCHEMAS.glob("*.schema.json")}
-
-    assert written == schema_texts(), "run: python -m ropewatch.schema"
-
-
-def test_schemas_are_valid_and_take_a_good_site(tmp_path: Path) -> None:
-    for path in write_schemas(tmp_path):
-        schema = json.loads(path.read_text())
-        jsonschema.Draft202012Validator.check_schema(schema)
-        if path.name == "site.schema.json":
-            jsonschema.validate(site_data(), schema)
