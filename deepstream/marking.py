@@ -40,7 +40,7 @@ def mark(jpeg: bytes, event: IncidentEvent, settings: SnapshotSettings) -> Pictu
     draw = ImageDraw.Draw(image)
     crop = None if event.evidence is None else event.evidence.crop_ltwh_px
     if crop is not None:
-        _rectangle(draw, image, crop, event.frame_wh_px, colour=YELLOW, text="judged")
+        _rectangle(draw, image, crop, event.frame_wh_px, colour=YELLOW, text="judged", below=True)
     _rectangle(draw, image, event.box_ltwh_px, event.frame_wh_px, colour=RED, text=_caption(event))
     return _fit(image, settings)
 
@@ -57,8 +57,9 @@ def _rectangle(
     *,
     colour: tuple[int, int, int],
     text: str,
+    below: bool = False,
 ) -> None:
-    """Draw a box of the frame, and its text above it, or inside where there is no room above."""
+    """Draw a box of the frame, and its text above it, or inside at the top or the bottom."""
     x, y = image.width / frame_wh_px[0], image.height / frame_wh_px[1]
     left, top, width, height = ltwh_px
     last = image.width - 1, image.height - 1
@@ -68,10 +69,8 @@ def _rectangle(
     draw.rectangle((*near, *far), outline=colour, width=max(side_px // 400, 2))
     font = ImageFont.load_default(size=side_px / FONT_SIDES)
     _, _, right, bottom = draw.textbbox((0, 0), text, font=font)
-    at = (
-        min(near[0], max(image.width - right, 0)),
-        near[1] - bottom if near[1] >= bottom else near[1],
-    )
+    text_top = near[1] - bottom if near[1] >= bottom else near[1]
+    at = min(near[0], max(image.width - right, 0)), far[1] - bottom if below else text_top
     draw.rectangle(draw.textbbox(at, text, font=font), fill=colour)
     draw.text(at, text, font=font, fill=(0, 0, 0) if colour == YELLOW else (255, 255, 255))
 

@@ -19,6 +19,7 @@ from demo.compare import compare, put_together
 from demo.pages import judged, write_report
 from demo.report import Check
 from demo.truth import ClipTruth, ExpectedIncident, expected_incidents, read_truth
+from ropewatch.album import Album
 from ropewatch.client import Subscriber
 from ropewatch.errors import RopewatchError, SettingsError
 from ropewatch.listen import describe
@@ -26,7 +27,7 @@ from ropewatch.load import load_site
 from ropewatch.payloads import IncidentMessage
 from ropewatch.reading import parse_incident
 from ropewatch.settings import SiteSettings
-from ropewatch.topics import INCIDENT
+from ropewatch.topics import INCIDENT, JPEG, SNAPSHOT
 
 ROOT_FOLDER: Final = Path(__file__).resolve().parents[1]
 SITE_FILE: Final = ROOT_FOLDER / "configs" / "dev-cpu.yaml"
@@ -52,19 +53,23 @@ def _demo(site_file: Path, output: Path, backend: str) -> int:
     output.mkdir(parents=True, exist_ok=True)
     site = load_site(site_file)
     truths = [_truth_of(source.id, source.uri) for source in site.sources]
+    shutil.rmtree(output / "snapshots", ignore_errors=True)
+    album = Album(output / "snapshots")
     with PrivateBroker() as broker:
         print(f"broker     private mosquitto on {broker.host}:{broker.port}", flush=True)
-        messages, code, elapsed_s = _watch(site_file, output, backend, broker)
+        messages, code, elapsed_s = _watch(site_file, output, backend, broker, album)
     if code != 0:
         print(f"error: ropewatch run ended with exit code {code}", file=sys.stderr)
         return 1
-    return _judge(site, truths, messages, output, elapsed_s)
+    return _judge(site, truths, messages, album, output=output, elapsed_s=elapsed_s)
 
 
 def _judge(
     site: SiteSettings,
     truths: Sequence[ClipTruth],
     messages: Sequence[IncidentMessage],
+    album: Album,
+    *,
     output: Path,
     elapsed_s: float,
 ) -> int:
@@ -92,13 +97,17 @@ def _judge(
         matched=matched,
         evaluation=evaluation,
         elapsed_s=elapsed_s,
+        pictures=album.kept,
     )
     for caption, value in judged(evaluation).items():
         print(f"{caption}: {value}")
     for check in checks:
         where = f"{check.camera:8} {check.person:8}"
         print(f"{check.verdict}  {where} {check.seen}  (truth: {check.expected})")
+    pictured = len(album.kept)
+    print(f"snapshots: {pictured} of {len(received)} incidents, SHA-256 as told; {album.folder}")
     passed = bool(checks) and all(check.verdict == "PASS" for check in checks)
+    passed &= pictured == len(received) or not site.snapshots.enabled
     print(f"{'PASS' if passed else 'FAIL'}  {report}")
     return 0 if passed else 1
 
@@ -123,7 +132,7 @@ def _truth_of(camera: str, uri: str) -> ClipTruth:
 
 
 def _watch(
-    site_file: Path, output: Path, backend: str, broker: PrivateBroker
+    site_file: Path, output: Path, backend: str, broker: PrivateBroker, album: Album
 ) -> tuple[list[IncidentMessage], int, float]:
     """Run the graph as a user would; print and keep each incident as it arrives."""
     overrides = {
@@ -142,7 +151,7 @@ def _watch(
     messages: list[IncidentMessage] = []
     started_s = time.monotonic()
     with (
-        Subscriber(broker.host, broker.port, (INCIDENT.filter,)) as subscriber,
+        Subscriber(broker.host, broker.port, (INCIDENT.filter, SNAPSHOT.filter)) as subscriber,
         (output / "incidents.jsonl").open("wb") as file,
         subprocess.Popen(command, cwd=ROOT_FOLDER) as process,
     ):
@@ -150,9 +159,13 @@ def _watch(
             ended_s: float | None = None
             while True:
                 for received in subscriber.messages(QUIET_S):
+                    if received.content_type == JPEG:
+                        album.add(received.topic, received.payload)
+                        continue
                     file.write(received.payload + b"\n")
                     message = parse_incident(received.payload)
                     messages.append(message)
+                    album.see(message)
                     print(describe(message), flush=True)
                 if ended_s is not None:
                     break

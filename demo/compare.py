@@ -102,6 +102,7 @@ def compare(
             "FAIL",
             "-",
             _describe(incident),
+            incident.incident_id,
         )
         for incident in left
     ]
@@ -113,7 +114,14 @@ def _check(camera: str, wanted: ExpectedIncident, incident: ReceivedIncident | N
     if incident is None:
         return Check(camera, wanted.person, "FAIL", text, "-")
     right = [reason for _, reason in incident.ends] == [wanted.end_reason]
-    return Check(camera, wanted.person, "PASS" if right else "FAIL", text, _describe(incident))
+    return Check(
+        camera,
+        wanted.person,
+        "PASS" if right else "FAIL",
+        text,
+        _describe(incident),
+        incident.incident_id,
+    )
 
 
 def _describe(incident: ReceivedIncident) -> str:

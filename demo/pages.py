@@ -26,6 +26,7 @@ def write_report(
     matched: Mapping[str, ExpectedIncident],
     evaluation: Evaluation,
     elapsed_s: float,
+    pictures: Mapping[str, Path],
 ) -> Path:
     """Write report.html beside the recording and return its path.
 
@@ -37,6 +38,7 @@ def write_report(
         matched: expected incident that each received one was taken for, by incident id.
         evaluation: the scores judged frame by frame.
         elapsed_s: wall time of the run, start and engine loading included.
+        pictures: JPEG of each incident's start, by incident id.
     """
     frames: list[RecordedFrame] = []
     events: list[IncidentEvent] = []
@@ -58,6 +60,7 @@ def write_report(
         f"{site.decision.open_after_s:g} s",
         figures={**_figures(frames, events, elapsed_s), **judged(evaluation)},
         graph_svg=to_svg(make_plan(site)),
+        pictures={name: path.read_bytes() for name, path in pictures.items()},
     )
     path = output / "report.html"
     path.write_text(page, encoding="utf-8")

@@ -1,5 +1,6 @@
 """The demo's report: one self-contained HTML page, to be looked at rather than read."""
 
+import base64
 import html
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ border-bottom:1px solid #dde3ea}th{color:#5b6b7d;font-weight:600}
 .big{font-size:1.2em;padding:.4em .8em;border-radius:6px;display:inline-block}
 .big.PASS{background:#d7f0dc}.big.FAIL{background:#f8d4d2}
 .key span{padding:0 .5em;margin-right:.8em;border-radius:3px}
+.shot{width:22em;display:block}.shot:hover{width:44em}
 figure{margin:0}svg{width:100%;height:auto}
 """
 
@@ -32,6 +34,7 @@ class Check:
         verdict: PASS or FAIL.
         expected: what the truth asks for; a dash for an incident that it does not hold.
         seen: what arrived from the broker; a dash for an incident that did not come.
+        incident_id: of the incident that came, None where none did.
     """
 
     camera: str
@@ -39,6 +42,7 @@ class Check:
     verdict: str
     expected: str
     seen: str
+    incident_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +72,7 @@ def render(
     rule: str,
     figures: Mapping[str, str],
     graph_svg: str,
+    pictures: Mapping[str, bytes],
 ) -> str:
     """Return the page.
 
@@ -78,6 +83,7 @@ def render(
         rule: the alert rule in words.
         figures: throughput and other numbers, caption to value.
         graph_svg: picture of the graph.
+        pictures: JPEG of each incident's start, by incident id.
     """
     verdict = "PASS" if checks and all(check.verdict == "PASS" for check in checks) else "FAIL"
     return "".join(
@@ -88,7 +94,7 @@ def render(
             f'<p class="big {verdict}">{verdict}: {_summary(checks)}</p>',
             f"<p>Alert rule: {html.escape(rule)}.</p>",
             "<h2>Incidents against the renderer's truth</h2>",
-            _check_table(checks),
+            _check_table(checks, pictures),
             "<h2>Figures</h2>",
             _figure_table(figures),
             "<h2>Scores over time</h2>",
@@ -106,17 +112,25 @@ def _summary(checks: Sequence[Check]) -> str:
     return f"{passed} of {len(checks)} checks"
 
 
-def _check_table(checks: Iterable[Check]) -> str:
+def _check_table(checks: Iterable[Check], pictures: Mapping[str, bytes]) -> str:
     rows = "".join(
         f'<tr><td class="{check.verdict}">{check.verdict}</td><td>{html.escape(check.camera)}</td>'
         f"<td>{html.escape(check.person)}</td><td>{html.escape(check.expected)}</td>"
-        f"<td>{html.escape(check.seen)}</td></tr>"
+        f"<td>{html.escape(check.seen)}</td>"
+        f"<td>{_picture(pictures.get(check.incident_id or ''))}</td></tr>"
         for check in checks
     )
     return (
         "<table><tr><th></th><th>camera</th><th>person</th><th>expected (truth)</th>"
-        f"<th>received from the broker</th></tr>{rows}</table>"
+        f"<th>received from the broker</th><th>its snapshot</th></tr>{rows}</table>"
     )
+
+
+def _picture(jpeg: bytes | None) -> str:
+    if jpeg is None:
+        return "-"
+    text = base64.b64encode(jpeg).decode()
+    return f'<img class="shot" alt="snapshot" src="data:image/jpeg;base64,{text}">'
 
 
 def _figure_table(figures: Mapping[str, str]) -> str:
