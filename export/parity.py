@@ -28,8 +28,8 @@ def sample_images(batch: int, *, size_wh: tuple[int, int]) -> npt.NDArray[np.uin
     return images
 
 
-def open_onnx(graph: onnx.ModelProto) -> Any:
-    """An ONNX Runtime session on the CPU with two threads."""
+def open_onnx(graph: onnx.ModelProto, *, optimise: bool = True) -> Any:
+    """An ONNX Runtime session on the CPU with two threads, its optimisations on or off."""
     # Read once, at import: without it the wheel leaves a device id in the home folder and
     # reports to its maker (ONNX Runtime 1.31 on Linux).
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
@@ -37,6 +37,8 @@ def open_onnx(graph: onnx.ModelProto) -> Any:
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 2
+    if not optimise:
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     return onnxruntime.InferenceSession(
         graph.SerializeToString(), options, providers=["CPUExecutionProvider"]
     )

@@ -188,6 +188,40 @@ def precisions_of(inferred: onnx.ModelProto) -> Precisions:
     return Precisions(fp16=fp16, fp32=fp32, casts=casts)
 
 
+def rounding(inferred: onnx.ModelProto) -> onnx.ModelProto:
+    """A typed graph that ONNX Runtime rounds to half precision at every operator, on a CPU too.
+
+    Without half precision of its own it computes in float32, and what its own casts would have
+    rounded between two operators it never rounds: its pass that inserts casts removes pairs of
+    them (seen with 1.31: 0.3 + 2048 - 2048 was 0.3). Two operators in a row that only move data
+    stay in half precision, as long as its optimisations are off, which would remove them.
+
+    Args:
+        inferred: what `check_types` gives.
+    """
+    known = _types(inferred)
+    outputs = {output.name for output in inferred.graph.output}
+    nodes = []
+    for node in inferred.graph.node:
+        changed = onnx.NodeProto()
+        changed.CopyFrom(node)
+        nodes.append(changed)
+        for place, name in enumerate(node.output):
+            if known.get(name) != onnx.TensorProto.FLOAT16 or name in outputs:
+                continue
+            raw, half = f"{name}/raw", f"{name}/half"
+            changed.output[place] = raw
+            nodes += [
+                onnx.helper.make_node("Identity", [one], [other])
+                for one, other in ((raw, half), (half, name))
+            ]
+    rounded = onnx.ModelProto()
+    rounded.CopyFrom(inferred)
+    del rounded.graph.node[:]
+    rounded.graph.node.extend(nodes)
+    return rounded
+
+
 def weights_at_the_ends(typed: onnx.ModelProto) -> tuple[int, int]:
     """How many half precision weights are the largest number or beyond, and the smallest."""
     halves = [

@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -10,11 +11,12 @@ import onnx
 from export.engine.cases import Case, cases
 from export.engine.judging import TOLERANCES
 from export.package import OnStage, file_fact, silent, write_together
-from export.parity import compare, run_onnx, sample_images
+from export.parity import compare, open_onnx, sample_images
 from export.precision import (
     autocast_version,
     check_types,
     precisions_of,
+    rounding,
     to_half,
     weights_at_the_ends,
 )
@@ -66,7 +68,7 @@ def export_typed(
     check_operators(typed)
     on_stage("comparing with the golden outputs")
     head = None if manifest.head is None else load_head(path, manifest)
-    actual = _answers(typed, manifest, golden)
+    actual = _answers(open_onnx(rounding(inferred), optimise=False), manifest, golden)
     expected = golden.outputs[manifest.outputs[0].name]
     child = _derived(manifest, typed, inferred, actual=actual, expected=expected, head=head)
     on_stage("writing")
@@ -89,7 +91,7 @@ def _parent(path: Path) -> tuple[Manifest, Golden]:
     origin = {"reference": ONNX_RUNTIME, **manifest.versions}
     # The outputs are filled in below: what is run is a golden file's inputs.
     blank = Golden(pixels, {}, {name: np.zeros((len(pixels), 1), np.float32)}, origin)
-    outputs = {name: _answers(onnx.load(path), manifest, blank)}
+    outputs = {name: _answers(open_onnx(onnx.load(path)), manifest, blank)}
     return manifest, dataclasses.replace(blank, outputs=outputs)
 
 
@@ -105,12 +107,12 @@ def _cases(manifest: Manifest, golden: Golden) -> list[Case]:
     return list(cases(golden, manifest, shapes))
 
 
-def _answers(graph: onnx.ModelProto, manifest: Manifest, golden: Golden) -> Floats:
-    """The graph's output for all golden inputs, in their order."""
+def _answers(session: Any, manifest: Manifest, golden: Golden) -> Floats:
+    """The one output of an ONNX Runtime session for all golden inputs, in their order."""
     rows = len(next(iter(golden.outputs.values())))
     answers: Floats | None = None
     for case in _cases(manifest, golden):
-        answer = run_onnx(graph, case.feeds)
+        answer = session.run(None, dict(case.feeds))[0]
         if answers is None:
             answers = np.empty((rows, *answer.shape[1:]), np.float32)
         answers[case.rows] = answer
