@@ -116,7 +116,8 @@ def _make_clip(folder: Path, name: str, *, frames: int, fps: int) -> None:
 def _client(out: Path) -> Iterator[None]:
     """Read what a script serves, again and again until there is something, into a log."""
     line = f"rtspsrc location={SERVED} latency=200 ! decodebin ! fakesink silent=false sync=false"
-    command = f"until gst-launch-1.0 -v {line}; do sleep 0.5; done"
+    # One that connects before there is a picture may wait for ever.
+    command = f"while true; do timeout 12 gst-launch-1.0 -v {line}; sleep 0.5; done"
     with out.open("w") as log:
         client = subprocess.Popen(
             ["timeout", str(TIMEOUT_S), "bash", "-c", command], stdout=log, stderr=log

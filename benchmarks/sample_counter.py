@@ -14,12 +14,13 @@ from typing import Any
 
 def main() -> int:
     """Run the script; returns its exit code."""
+    # A shell's background jobs, and so their children, begin with SIGINT ignored; PyGObject looks
+    # at it when it is imported.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     from plugins.standin import buffer_meta  # noqa: PLC0415 (needs gi)
     from plugins.standin.gst import Gst  # noqa: PLC0415
     from plugins.standin.script import run_script  # noqa: PLC0415
 
-    # A shell's background jobs, and so their children, begin with SIGINT ignored.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
     frames: Counter[int] = Counter()
     objects: Counter[int] = Counter()
     make, watched = Gst.ElementFactory.make, set()
