@@ -15,7 +15,12 @@ def new_client() -> mqtt.Client:
 
 
 def publish(
-    host: str, port: int, pairs: Iterable[tuple[str, bytes]], client: mqtt.Client | None = None
+    host: str,
+    port: int,
+    pairs: Iterable[tuple[str, bytes]],
+    client: mqtt.Client | None = None,
+    *,
+    retain: bool = False,
 ) -> list[int]:
     """Publish payloads on topics, QoS 1; return the broker's reason code for each."""
     client = new_client() if client is None else client
@@ -29,7 +34,7 @@ def publish(
     client.on_publish = note
     client.connect(host, port)
     client.loop_start()
-    mids = [client.publish(topic, payload, qos=1).mid for topic, payload in pairs]
+    mids = [client.publish(topic, payload, 1, retain).mid for topic, payload in pairs]
     for _ in mids:
         assert done.acquire(timeout=TIMEOUT_S)
     client.disconnect()
