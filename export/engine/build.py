@@ -41,7 +41,8 @@ class Request:
         opt_batch: what the engine is made fast for.
         max_batch: most that nvinfer may give it, its batch-size.
         workspace_bytes: see Order.
-        output: the engine's path; none: nvinfer's own name beside the ONNX.
+        output: the engine's path; none: nvinfer's own name beside the ONNX. Of a name in
+            nvinfer's form the precision follows the engine.
     """
 
     onnx: Path
@@ -53,8 +54,13 @@ class Request:
 
     def target(self, precision: Precision) -> Path:
         """Where an engine of a precision goes."""
-        name = engine_name(self.onnx.name, batch=self.max_batch, precision=precision)
-        return self.output or self.onnx.with_name(name)
+        folder, onnx = self.onnx.parent, self.onnx.name
+        if self.output is not None:
+            match = ENGINE_NAME.fullmatch(self.output.name)
+            if match is None:
+                return self.output
+            folder, onnx = self.output.parent, match["onnx"]
+        return folder / engine_name(onnx, batch=self.max_batch, precision=precision)
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,11 +276,13 @@ def _check_output(request: Request) -> None:
             f"--opt-batch: {request.opt_batch}, want 1 to {request.max_batch}, the greatest "
             f"batch; lower it, or raise --max-batch"
         )
-    match = ENGINE_NAME.fullmatch(request.output.name) if request.output is not None else None
-    if match is not None and int(match["batch"]) != request.max_batch:
+    if request.output is None or ENGINE_NAME.fullmatch(request.output.name) is None:
+        return
+    wanted = request.target(request.precision).name
+    if request.output.name != wanted:
         raise ModelError(
-            f"{request.output}: the name says a batch of {match['batch']}, want "
-            f"{request.max_batch} as --max-batch; give another --output, or none"
+            f"{request.output}: a name in nvinfer's form, want {wanted} as --max-batch and "
+            f"--precision say; give that --output, or none"
         )
 
 

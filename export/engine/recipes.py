@@ -79,10 +79,11 @@ def find_model(onnx: Path, *, precision: Precision) -> Model:
     """The ONNX and, beside it, `NAME.fp16.onnx` or `NAME.int8.onnx`, digests compared.
 
     Raises:
-        ModelError: a file is missing or was changed, an ONNX was derived from the one that is
-            wanted, or int8 is asked for without Q/DQ nodes.
+        ModelError: a file is missing or was changed, the ONNX takes more than pictures, another
+            was derived from some other, or int8 is asked for without Q/DQ nodes.
     """
     parent = Source(onnx, load_verified(onnx))
+    _require_pictures_alone(parent)
     typed_path = onnx.with_name(f"{onnx.stem}.{precision}.onnx")
     typed = None
     if precision != "fp32" and typed_path.exists():
@@ -147,6 +148,16 @@ def why_not(rung: Rung, model: Model, *, tensorrt_release: tuple[int, int]) -> s
 def is_always_typed(tensorrt_release: tuple[int, int]) -> bool:
     """Whether every network of that release is strongly typed, asked for or not."""
     return tensorrt_release[0] >= _ALWAYS_TYPED
+
+
+def _require_pictures_alone(source: Source) -> None:
+    # With more, RoIAlign's plugin and integer inputs would have to be minded in every road.
+    inputs = [tensor.name for tensor in source.manifest.inputs]
+    if len(inputs) > 1:
+        raise ModelError(
+            f"{source.path}: inputs {', '.join(inputs)}, want pictures alone: nvinfer feeds "
+            f"nothing else; export with --mode crop, or --mode frame --parts two"
+        )
 
 
 def _require_same_interface(parent: Source, typed: Source) -> None:

@@ -242,6 +242,15 @@ def test_int8_of_a_quantised_onnx_is_strongly_typed(onnx: Path) -> None:
     assert manifest(engine).flags == ("strongly typed",)
 
 
+def test_model_that_takes_boxes_is_refused(onnx: Path) -> None:
+    facts = json.loads(manifest_of(onnx).read_text("utf-8"))
+    facts["inputs"].append({"name": "rois", "dtype": "float32", "shape": ["boxes", 4]})
+    manifest_of(onnx).write_text(json.dumps(facts), encoding="utf-8")
+
+    with pytest.raises(ModelError, match=r"inputs images, rois, want pictures alone: .*--parts t"):
+        Box().build(onnx)
+
+
 def test_typed_onnx_of_another_parent_is_refused(onnx: Path) -> None:
     publish(onnx.parent, classifier(weights(1)), name="rope")
     typed = onnx.with_name("rope.fp16.onnx")
@@ -257,7 +266,9 @@ def test_typed_onnx_of_another_parent_is_refused(onnx: Path) -> None:
     ("changes", "message"),
     [
         ({"opt_batch": 5}, r"--opt-batch: 5, want 1 to 4, the greatest batch"),
-        ({"output": "x.onnx_b8_gpu0_fp16.engine"}, r"the name says a batch of 8, want 4"),
+        ({"output": "x.onnx_b8_gpu0_fp16.engine"}, r"want x\.onnx_b4_gpu0_fp16\.engine as --max"),
+        ({"output": "x.onnx_b4_gpu0_fp32.engine"}, r"want x\.onnx_b4_gpu0_fp16\.engine as --max"),
+        ({"output": "x.onnx_b4_dla0_fp16.engine"}, r"want x\.onnx_b4_gpu0_fp16\.engine as --max"),
     ],
 )
 def test_contradictions_are_named(onnx: Path, changes: dict[str, Any], message: str) -> None:
@@ -276,6 +287,16 @@ def test_output_goes_where_it_is_wanted(onnx: Path) -> None:
     assert engine == wanted
     assert manifest(engine).onnx == "../rope.onnx"
     assert require_passing(engine).verdict == "passed"
+
+
+def test_name_in_nvinfers_form_says_the_precision_that_the_engine_has(onnx: Path) -> None:
+    folder = onnx.parent / "engines"
+    wanted = folder / "rope.onnx_b4_gpu0_fp16.engine"
+
+    engine = Box(wrong=tuple(FP16[:3])).build(onnx, output=wanted)
+
+    assert engine == folder / "rope.onnx_b4_gpu0_fp32.engine"
+    assert not wanted.exists()
 
 
 def test_full_disk_or_short_memory_stops_before_the_build(onnx: Path) -> None:
