@@ -37,7 +37,7 @@ class PrivateBroker:
     def __init__(self, port: int | None = None, extra_config: str = "") -> None:
         self.host = "127.0.0.1"
         self.port = port or free_port()
-        self._extra_config = extra_config
+        self.extra_config = extra_config
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -68,9 +68,9 @@ class PrivateBroker:
         assert self._folder is not None
         folder = Path(self._folder.name)
         config = folder / "mosquitto.conf"
-        anonymous = "" if "allow_anonymous" in self._extra_config else "allow_anonymous true\n"
+        anonymous = "" if "allow_anonymous" in self.extra_config else "allow_anonymous true\n"
         config.write_text(
-            f"listener {self.port} {self.host}\n{anonymous}{self._extra_config}\n",
+            f"listener {self.port} {self.host}\n{anonymous}{self.extra_config}\n",
             encoding="utf-8",
         )
         # A fresh log at each start: "running" must be this start's word.

@@ -1,0 +1,52 @@
+"""A disk that is full, then full when the box is killed, then has room again."""
+
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.deepstream.test_outbox_full_disk import fill
+from tests.faults.judge import Judgement
+from tests.faults.rig import Rig
+
+pytestmark = [pytest.mark.broker, pytest.mark.slow]
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Path]:
+    """Mount a disk of 4 MB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(folder)]
+    mounted = subprocess.run(command, capture_output=True, text=True, check=False)
+    if mounted.returncode:
+        pytest.skip(f"cannot mount a tmpfs here: {mounted.stderr.strip()}")
+    yield folder
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+@pytest.mark.parametrize("broker_away", [False, True])
+def test_a_full_disk(
+    rig: Rig,
+    verdict: Callable[[str, Judgement], None],
+    long_form: bool,
+    disk: Path,
+    broker_away: bool,
+) -> None:
+    box = rig.start(state=str(disk))
+    rig.watch(box, 1.0)
+    if broker_away:
+        rig.proxy.hold()
+        rig.watch(box, 0.5)
+
+    fill(disk / "filler")
+    rig.watch(box, 30.0 if long_form else 1.0)
+    rig.proxy.release()
+    rig.wait_for_reason("database or disk is full")
+    (disk / "filler").unlink()
+    # Until the disk is tried again.
+    rig.watch(box, 12.0 if long_form else 0.5)
+
+    assert rig.end(box) == 0
+    verdict(f"disk full{', broker away meanwhile' * broker_away}", rig.judge())

@@ -1,0 +1,130 @@
+"""A subscriber that remembers what the judge has to know of each message."""
+
+import hashlib
+import threading
+from dataclasses import dataclass, field
+
+from demo.broker import PrivateBroker
+from ropewatch.client import Subscriber
+from ropewatch.incidents import EndReason, Phase
+from ropewatch.payloads import BoxStatus, CameraState, IncidentMessage
+from ropewatch.reading import parse
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """One incident message, without what the judge does not need."""
+
+    id: str
+    incident_id: str
+    phase: Phase
+    revision: int
+    boot_id: str
+    sequence: int
+    end_reason: EndReason | None
+    picture: str | None
+
+    @classmethod
+    def of(cls, message: IncidentMessage) -> "Heard":
+        data = message.data
+        return cls(
+            id=message.id,
+            incident_id=message.subject,
+            phase=data.phase,
+            revision=data.revision,
+            boot_id=data.boot_id,
+            sequence=data.sequence,
+            end_reason=data.end_reason,
+            picture=None if data.snapshot is None else data.snapshot.sha256,
+        )
+
+
+@dataclass(slots=True)
+class Testimony:
+    """All that came from a broker.
+
+    Attributes:
+        incidents: by message id; copies are the same but for their delivery.
+        copies: how many came beyond the first of each.
+        late: ids of messages of which a copy came late.
+        pictures: digests.
+        states: the newest of each camera, by name.
+        statuses: the newest of the box.
+        reasons: all that the box has ever named for being degraded.
+    """
+
+    __test__ = False
+
+    incidents: dict[str, Heard] = field(default_factory=dict)
+    copies: int = 0
+    late: set[str] = field(default_factory=set)
+    pictures: set[str] = field(default_factory=set)
+    states: dict[str, CameraState] = field(default_factory=dict)
+    status: BoxStatus | None = None
+    reasons: set[str] = field(default_factory=set)
+
+    def take(self, topic: str, payload: bytes) -> None:
+        """Remember one message."""
+        if "/snapshot/" in topic:
+            self.pictures.add(hashlib.sha256(payload).hexdigest())
+            return
+        content = parse(topic, payload)
+        if isinstance(content, IncidentMessage):
+            heard = Heard.of(content)
+            if self.incidents.setdefault(heard.id, heard) != heard:
+                raise AssertionError(f"{heard.id} came with two contents")
+            self.copies += 1
+            if content.data.delivery is not None and content.data.delivery.late:
+                self.late.add(heard.id)
+        elif isinstance(content, CameraState):
+            self.states[content.camera] = content
+        elif isinstance(content, BoxStatus):
+            self.status = content
+            self.reasons.update(content.reasons)
+
+
+class Witness:
+    """Subscribes to everything, on a thread of its own; another broker needs `listen` again."""
+
+    def __init__(self) -> None:
+        self.testimony = Testimony()
+        self.trouble: Exception | None = None
+        self._received = 0
+        self._quiet = threading.Event()
+        self._listeners: list[threading.Thread] = []
+        self._leaving = threading.Event()
+
+    def listen(self, broker: PrivateBroker) -> None:
+        """Subscribe, and return when the broker has agreed."""
+        self.leave()
+        self._leaving = threading.Event()
+        ready = threading.Event()
+        listener = threading.Thread(
+            target=self._listen, args=(broker, ready, self._leaving), daemon=True
+        )
+        listener.start()
+        self._listeners = [listener]
+        if not ready.wait(20):
+            raise AssertionError("the witness got no subscription")
+
+    def leave(self) -> None:
+        """Take what has arrived, and unsubscribe."""
+        self._leaving.set()
+        for listener in self._listeners:
+            listener.join(60)
+        self._listeners = []
+
+    def _listen(
+        self, broker: PrivateBroker, ready: threading.Event, leaving: threading.Event
+    ) -> None:
+        try:
+            with Subscriber(broker.host, broker.port, ("ropewatch/#",)) as subscriber:
+                ready.set()
+                while True:
+                    last_round = leaving.is_set()
+                    for message in subscriber.messages(0.2):
+                        self.testimony.take(message.topic, message.payload)
+                    if last_round:
+                        return
+        except Exception as error:
+            self.trouble = error
