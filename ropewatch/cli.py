@@ -146,6 +146,12 @@ def _add_listen(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
     command.add_argument("--site-name", type=_name, default="+", help="one site; default: all")
     command.add_argument("--box", type=_name, default="+", help="one box; default: all")
     command.add_argument("--json", action="store_true", help="one JSON object a line, as received")
+    command.add_argument(
+        "--snapshots",
+        type=Path,
+        metavar="DIR",
+        help="keep the pictures of incidents in this folder",
+    )
     command.add_argument("--sqlite", type=Path, metavar="FILE", help="keep them in this database")
     command.add_argument(
         "--postgres", metavar="DSN", help="keep them in PostgreSQL; a password in PGPASSWORD"

@@ -25,7 +25,7 @@ from typing_extensions import Self
 from ropewatch.errors import BrokerError, SettingsError
 from ropewatch.reading import parse_incident
 from ropewatch.sequencer import Gap, Incident, Sequencer
-from ropewatch.topics import INCIDENT
+from ropewatch.topics import INCIDENT, SNAPSHOT, topic_of
 
 log = logging.getLogger("ropewatch.client")
 
@@ -274,6 +274,7 @@ def incidents(
     wait_s: float = WAIT_S,
     for_s: float | None = None,
     on_gap: Callable[[Gap], None] = log_gap,
+    on_snapshot: Callable[[Received], None] | None = None,
 ) -> Iterator[Incident]:
     """Yield incident messages: each once, in the order of their box, typed.
 
@@ -286,13 +287,18 @@ def incidents(
             waits, which is right in a group: there most go to others.
         for_s: ends after so many seconds; None never.
         on_gap: told of messages that have not come in time.
+        on_snapshot: given the pictures, where the subscriber has their topics as well.
     """
     order = Sequencer(wait_s)
     end_s = None if for_s is None else time.monotonic() + for_s
     while end_s is None or time.monotonic() < end_s:
         received = subscriber.next(POLL_S)
         now_s = time.monotonic()
-        incident = None if received is None else _incident(received)
+        incident = None
+        if received is not None and on_snapshot is not None and _is_snapshot(received):
+            on_snapshot(received)
+        elif received is not None:
+            incident = _incident(received)
         if incident is not None:
             yield from order.take(incident, now_s)
         yield from order.due(now_s)
@@ -300,6 +306,10 @@ def incidents(
             on_gap(gap)
         if not order.held:
             subscriber.done()
+
+
+def _is_snapshot(received: Received) -> bool:
+    return topic_of(received.topic) is SNAPSHOT
 
 
 def _incident(received: Received) -> Incident | None:

@@ -7,17 +7,21 @@ import argparse
 import contextlib
 import os
 import re
+import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Final
 
-from ropewatch.client import WAIT_S, Subscriber, incident_topic, incidents, log_gap
+from ropewatch.album import Album
+from ropewatch.client import WAIT_S, Received, Subscriber, incident_topic, incidents, log_gap
 from ropewatch.errors import SettingsError
 from ropewatch.incidents import EndReason, Phase
 from ropewatch.payloads import IncidentMessage
 from ropewatch.section import NAME_PATTERN
 from ropewatch.sequencer import Gap
 from ropewatch.store import Store, open_postgres, open_sqlite
+from ropewatch.topics import SNAPSHOT
 from ropewatch.wire import rfc3339
 
 END_WORDS: Final = {
@@ -38,10 +42,12 @@ def listen(args: argparse.Namespace) -> int:
 
     Raises:
         BrokerError: the broker is absent or refuses.
-        SettingsError: the password's variable is not set or has no user name to go with, or
-            a certificate cannot be used.
+        SettingsError: the password's variable is not set or has no user name to go with, a
+            certificate or the folder for pictures cannot be used, or pictures are wanted in a
+            group.
         StoreError: the database cannot be used; what it does not have comes again.
     """
+    pictures = _pictures(args)
     with _stores(args) as stores, _subscriber(args) as subscriber:
         # In a group most of a box's messages go to others: there is nothing to wait for.
         grouped = args.group is not None
@@ -50,9 +56,12 @@ def listen(args: argparse.Namespace) -> int:
             wait_s=0 if grouped else WAIT_S,
             for_s=args.timeout_s,
             on_gap=_expected if grouped else log_gap,
+            on_snapshot=None if pictures is None else pictures.add,
         )
         printed = 0
         for incident in found:
+            if pictures is not None:
+                pictures.see(incident.message)
             received_at = rfc3339(time.time_ns())
             # All of them first: a message is kept in each, or comes again for each.
             added = [store.add(incident, received_at=received_at) for store in stores]
@@ -64,6 +73,42 @@ def listen(args: argparse.Namespace) -> int:
             if printed == args.count:
                 break
     return 0
+
+
+class _Pictures:
+    """An album that tells, on stderr, what it kept and what it did not."""
+
+    def __init__(self, folder: Path) -> None:
+        self._album = Album(folder)
+
+    def add(self, received: Received) -> None:
+        """Take a picture."""
+        self._tell(lambda: self._album.add(received.topic, received.payload))
+
+    def see(self, message: IncidentMessage) -> None:
+        """Take a message about an incident."""
+        self._tell(lambda: self._album.see(message))
+
+    @staticmethod
+    def _tell(keep: Callable[[], Path | None]) -> None:
+        try:
+            path = keep()
+        except ValueError as error:
+            print(error, file=sys.stderr, flush=True)
+        else:
+            if path is not None:
+                print(f"snapshot {path}", file=sys.stderr, flush=True)
+
+
+def _pictures(args: argparse.Namespace) -> _Pictures | None:
+    if args.snapshots is None:
+        return None
+    if args.group is not None:
+        raise SettingsError(
+            "--snapshots: set with --shared, want one of them: in a group a picture and its "
+            "incident go to different consumers; leave one out"
+        )
+    return _Pictures(args.snapshots)
 
 
 def _expected(_gap: Gap) -> None:
@@ -88,7 +133,7 @@ def _subscriber(args: argparse.Namespace) -> Subscriber:
     return Subscriber(
         args.host,
         args.port,
-        (incident_topic(args.site_name, args.box),),
+        _topics(args),
         username=args.username,
         password=_password(args.password_env, args.username),
         ca_file=text(args.ca_file),
@@ -97,6 +142,13 @@ def _subscriber(args: argparse.Namespace) -> Subscriber:
         client_id=args.client_id,
         group=args.group,
     )
+
+
+def _topics(args: argparse.Namespace) -> tuple[str, ...]:
+    incident = incident_topic(args.site_name, args.box)
+    if args.snapshots is None:
+        return (incident,)
+    return incident, SNAPSHOT.of(site=args.site_name, box=args.box, camera="+", incident_id="+")
 
 
 def describe(message: IncidentMessage) -> str:

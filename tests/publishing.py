@@ -6,6 +6,10 @@ from typing import Any
 
 from paho.mqtt import client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+
+from ropewatch.topics import topic_of
 
 TIMEOUT_S = 10.0
 
@@ -22,7 +26,7 @@ def publish(
     *,
     retain: bool = False,
 ) -> list[int]:
-    """Publish payloads on topics, QoS 1; return the broker's reason code for each."""
+    """Publish payloads on topics, QoS 1, with the topic's content type; return reason codes."""
     client = new_client() if client is None else client
     codes: dict[int, int] = {}
     done = threading.Semaphore(0)
@@ -34,9 +38,20 @@ def publish(
     client.on_publish = note
     client.connect(host, port)
     client.loop_start()
-    mids = [client.publish(topic, payload, 1, retain).mid for topic, payload in pairs]
+    mids = [
+        client.publish(topic, payload, 1, retain, _properties(topic)).mid
+        for topic, payload in pairs
+    ]
     for _ in mids:
         assert done.acquire(timeout=TIMEOUT_S)
     client.disconnect()
     client.loop_stop()
     return [codes[mid] for mid in mids]
+
+
+def _properties(topic: str) -> Properties:
+    properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]  # paho's
+    known = topic_of(topic)
+    if known is not None:
+        properties.ContentType = known.content_type
+    return properties
