@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 
 from deepstream.meta import FrameMeta
+from deepstream.plan import ProbeSpec, make_plan
 from deepstream.snapshots import MAX_FRAMES_WANTED, MAX_WAITING, Snapshots
 from ropewatch.incidents import EndReason, Phase, Snapshot
 from ropewatch.settings import SnapshotSettings
 from tests.deepstream.shots import START, jpeg_of
+from tests.sites import site
 
 JPEG = jpeg_of(np.full((36, 64, 3), 128, np.uint8))
 
@@ -170,6 +172,20 @@ def test_nobody_waits_for_the_worker() -> None:
 
     assert time.monotonic() - began_s < 1.0
     assert bench.snapshots.missed == 200 - MAX_WAITING
+
+
+def test_the_encoder_is_waited_for_behind_a_queue_and_before_the_tee() -> None:
+    cameras = [{"id": "a", "uri": "/a.mp4"}]
+    on = make_plan(site(cameras, snapshots={"enabled": True}, video={"annotated_file": "/a.mp4"}))
+    off = make_plan(site(cameras))
+
+    assert [p for p in on.probes if p.stage == "snapshot"] == [
+        ProbeSpec("snapshot", "queue-out", "src")
+    ]
+    names = [element.name for element in on.elements]
+    assert names.index("sgie") < names.index("queue-out") < names.index("split")
+    assert on.element("queue-out").factory == "queue"
+    assert [p for p in off.probes if p.stage == "snapshot"] == []
 
 
 def test_close_lets_go_of_the_encoder() -> None:
