@@ -6,6 +6,9 @@ well: a bare state dict, or one in a wrapping of any name, with any prefix, in h
 
 import json
 import os
+import pickle
+import re
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,14 +65,14 @@ def read_checkpoint(path: Path) -> Checkpoint:
     require_file(path, wanted="a checkpoint of the rope classifier")
     try:
         # weights_only: a pickle that names anything but tensors and plain values is refused.
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            # Of another pickle protocol than its own; what cannot be read is an error below.
+            warnings.simplefilter("ignore", UserWarning)
+            content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
-        # A damaged file raises nearly anything; the first line says what, the rest is advice
-        # to switch the protection off.
-        reason = str(error).strip().splitlines() or [""]
         raise ModelError(
-            f"{path}: {type(error).__name__}: {reason[0]}; want a whole file of tensors alone, "
-            f"as torch.save(model.state_dict()) writes; copy it again, or save it in that form"
+            f"{path}: {_why_unread(error)}; want a whole file of tensors alone, as "
+            f"torch.save(model.state_dict()) writes; copy it again, or save it in that form"
         ) from error
     if not isinstance(content, Mapping):
         raise ModelError(f"{path}: {type(content).__name__}, want a state dict; save one")
@@ -155,10 +158,11 @@ def load_weights(architecture: Architecture, found: Found, *, origin: Path) -> R
     wanted = [(layer.in_features, layer.out_features) for layer in linear.values()]
     complaints = [*found.complaints, *head_complaints(found, wanted)]
     if complaints:
-        listed = "\n  ".join(dict.fromkeys(complaints))
+        listed = list(dict.fromkeys(complaints))
         raise ModelError(
-            f"{origin}: {len(dict.fromkeys(complaints))} tensors do not fit the architecture; "
-            f"give the architecture that the checkpoint was trained with:\n  {listed}"
+            f"{origin}: misfits between checkpoint and architecture: {len(listed)}, want none; "
+            f"give the architecture that it was trained with, or a whole checkpoint:\n  "
+            + "\n  ".join(listed)
         )
     weights = {f"backbone.{name}": value.float() for name, value in found.backbone.items()}
     for name, layer in zip(linear, found.layers, strict=True):
@@ -167,6 +171,16 @@ def load_weights(architecture: Architecture, found: Found, *, origin: Path) -> R
     model.load_state_dict(weights)
     model.eval()
     return model
+
+
+def _why_unread(error: Exception) -> str:
+    """A damaged file raises nearly anything; torch's words on pickles advise to read them."""
+    if isinstance(error, pickle.UnpicklingError):
+        named = re.search(r"GLOBAL (\S+)", str(error))
+        what = named[1] if named else "more than tensors"
+        return f"a pickle with {what} in it, which reading it might run"
+    lines = str(error).strip().splitlines() or [""]
+    return f"{type(error).__name__}: {lines[0].partition('. ')[0]}"
 
 
 def _equal(one: Tensors, other: Tensors) -> bool:
