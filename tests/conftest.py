@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from demo.broker import PrivateBroker
+from tests.contract import ContractWatch
 
 # Before any test imports it: ONNX Runtime reports to its maker otherwise.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
@@ -22,3 +23,20 @@ def broker() -> Iterator[PrivateBroker]:
     """Give a real mosquitto on a free loopback port, for one test."""
     with PrivateBroker() as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def contract_watch() -> Iterator[ContractWatch]:
+    """Look at every message of this session."""
+    watch = ContractWatch()
+    with pytest.MonkeyPatch.context() as patch:
+        watch.install(patch)
+        yield watch
+
+
+@pytest.fixture(autouse=True)
+def _messages_keep_the_contract(contract_watch: ContractWatch) -> Iterator[None]:
+    """Fail a test of which a message is not as published."""
+    contract_watch.faults.clear()
+    yield
+    assert contract_watch.faults == []
