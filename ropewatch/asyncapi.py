@@ -20,6 +20,7 @@ _NAMES: Final = {
     "box": "The box's name.",
     "camera": "The camera's name.",
     "incident_id": "The incident's id, a ULID.",
+    "sender": "Who sends a command, by the broker's access list.",
 }
 
 
@@ -44,7 +45,7 @@ def _document() -> dict[str, Any]:
         "defaultContentType": "application/json",
         "servers": {"broker": _server()},
         "channels": {topic.name: _channel(topic) for topic in TOPICS},
-        "operations": {f"send_{topic.name}": _operation(topic) for topic in TOPICS},
+        "operations": {f"{_action(topic)}_{topic.name}": _operation(topic) for topic in TOPICS},
         "components": {
             "parameters": {name: {"description": text} for name, text in _NAMES.items()},
             "messages": {topic.name: _message(topic) for topic in TOPICS},
@@ -96,11 +97,15 @@ def _operation(topic: Topic) -> dict[str, Any]:
     if topic.expiry_s is not None:
         mqtt["messageExpiryInterval"] = topic.expiry_s
     return {
-        "action": "send",
+        "action": _action(topic),
         "channel": {"$ref": f"#/channels/{topic.name}"},
         "messages": [{"$ref": f"#/channels/{topic.name}/messages/{topic.name}"}],
         "bindings": {"mqtt": {**mqtt, "bindingVersion": _BINDING}},
     }
+
+
+def _action(topic: Topic) -> str:
+    return "receive" if topic.received else "send"
 
 
 def _message(topic: Topic) -> dict[str, Any]:
@@ -111,9 +116,12 @@ def _message(topic: Topic) -> dict[str, Any]:
 
 
 def _schemas() -> dict[str, Any]:
-    payloads = [topic.payload for topic in TOPICS if topic.payload is not None]
     _, schema = models_json_schema(
-        [(payload, "serialization") for payload in payloads],
+        [
+            (topic.payload, "validation" if topic.received else "serialization")
+            for topic in TOPICS
+            if topic.payload is not None
+        ],
         ref_template="#/components/schemas/{model}",
     )
     return {name: _draft_7(each) for name, each in schema["$defs"].items()}

@@ -47,6 +47,21 @@ class Snapshot:
 
 
 @dataclass(frozen=True, slots=True)
+class Acknowledgement:
+    """Somebody has said that they look after an incident.
+
+    Attributes:
+        by: the command's sender.
+        note: in their words; may be empty.
+        unix_ns: wall time of the box.
+    """
+
+    by: str
+    note: str
+    unix_ns: int
+
+
+@dataclass(frozen=True, slots=True)
 class IncidentEvent:
     """One message about one incident.
 
@@ -74,6 +89,7 @@ class IncidentEvent:
         duration_s: stream time since the start, seconds; set on the end only.
         evidence: the reason trail; None in recordings made before there was one.
         snapshot: the incident's picture, from the event on that came when it was ready.
+        acknowledged: who looks after it, from the event on that told so.
     """
 
     phase: Phase
@@ -99,3 +115,4 @@ class IncidentEvent:
     duration_s: float | None = None
     evidence: Evidence | None = None
     snapshot: Snapshot | None = None
+    acknowledged: Acknowledgement | None = None

@@ -10,6 +10,7 @@ from pydantic import (
     ConfigDict,
     Field,
     SerializerFunctionWrapHandler,
+    field_validator,
     model_serializer,
     model_validator,
 )
@@ -144,6 +145,13 @@ class DecisionOverrides(_Overrides, DecisionSettings):
     threshold: float | None = Field(  # type: ignore[assignment]  # unset, not unknown
         None, ge=0, le=1, description="Unset: the site's."
     )
+
+    @field_validator("threshold")
+    @classmethod
+    def _set_is_a_number(cls, value: float | None) -> float | None:
+        if value is None:
+            raise ValueError("nothing, want a number; take it out for the site's")
+        return value
 
 
 class OverrideSettings(Section):

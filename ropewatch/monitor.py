@@ -8,7 +8,8 @@ import numpy as np
 
 from ropewatch.boxes import ltwh_to_xyxy, shorter_sides
 from ropewatch.decision import NS_PER_S, RopeState, Rule, to_ns
-from ropewatch.incidents import EndReason, IncidentEvent, Phase, Snapshot
+from ropewatch.incidents import Acknowledgement, EndReason, IncidentEvent, Phase, Snapshot
+from ropewatch.judging import SmoothingSettings
 from ropewatch.observations import FrameObservation, PersonObservation
 from ropewatch.people import Incident, People, Person
 from ropewatch.settings import SiteSettings
@@ -79,23 +80,36 @@ class SourceMonitor:
         """
         self._source_id = source_id
         self._new_id = new_id
-        judging = settings.judging(source_id)
-        self._decision = judging.decision
         self._classifier = settings.classifier
-        self._zones = Zones(judging.zones)
-        self._smoother = make_smoother(judging.smoothing)
-        rule = Rule.of(judging.decision, settings.classifier.alert_when)
-        self._people = People(
-            rule,
-            gone_after_ns=to_ns(judging.decision.gone_after_s),
-            # All that an opening can rest on: the scores of the time, and those smoothed into it.
-            trail_ns=to_ns(judging.decision.open_after_s + judging.smoothing.window_s),
-        )
-        self._update_every_ns = to_ns(judging.decision.update_every_s)
-        self._gone_after_ns = to_ns(judging.decision.gone_after_s)
+        self._people = People()
+        self._smoothing: SmoothingSettings | None = None
+        self.follow(settings)
         self._now_ns = 0
         self._pts_ns: int | None = None
         self._frame_wh_px = (settings.muxer.width_px, settings.muxer.height_px)
+
+    def follow(self, settings: SiteSettings) -> None:
+        """Go on by other settings of this camera; people and open incidents stay.
+
+        Smoothing starts afresh when its own settings are others.
+
+        Args:
+            settings: the site, with the same classifier and muxer.
+        """
+        judging = settings.judging(self._source_id)
+        if judging.smoothing != self._smoothing:
+            self._smoothing = judging.smoothing
+            self._smoother = make_smoother(judging.smoothing)
+        self._decision = judging.decision
+        self._zones = Zones(judging.zones)
+        self._update_every_ns = to_ns(judging.decision.update_every_s)
+        self._gone_after_ns = to_ns(judging.decision.gone_after_s)
+        self._people.follow(
+            Rule.of(judging.decision, self._classifier.alert_when),
+            gone_after_ns=self._gone_after_ns,
+            # All that an opening can rest on: the scores of the time, and those smoothed into it.
+            trail_ns=to_ns(judging.decision.open_after_s + judging.smoothing.window_s),
+        )
 
     @property
     def max_evidence_age_ns(self) -> int:
@@ -144,11 +158,25 @@ class SourceMonitor:
         Returns:
             False when that incident is over.
         """
-        for person in self._people:
-            if person.incident is not None and person.incident.incident_id == incident_id:
-                person.incident.snapshot = snapshot
-                return True
-        return False
+        incident = self._open(incident_id)
+        if incident is not None:
+            incident.snapshot = snapshot
+        return incident is not None
+
+    def acknowledge(self, incident_id: str, acknowledgement: Acknowledgement) -> bool:
+        """Note who looks after an open incident, to be told with the next frame or its end.
+
+        Returns:
+            False when there is no such incident, or no more.
+        """
+        incident = self._open(incident_id)
+        if incident is not None:
+            incident.acknowledged = acknowledgement
+        return incident is not None
+
+    def _open(self, incident_id: str) -> Incident | None:
+        here = (person.incident for person in self._people if person.incident is not None)
+        return next((each for each in here if each.incident_id == incident_id), None)
 
     def close(self, reason: EndReason, pts_ns: int) -> tuple[IncidentEvent, ...]:
         """End all open incidents and forget everybody; a second call ends nothing.
@@ -251,8 +279,11 @@ class SourceMonitor:
             return [self._end(person, incident, EndReason.ROPE_SEEN, ntp_ns)]
         unknown = decision.state(now_ns) is RopeState.UNKNOWN
         due = 0 < self._update_every_ns <= now_ns - incident.told_ns
-        pictured = incident.snapshot is not incident.told_snapshot
-        if unknown == incident.told_unknown and not due and not pictured:
+        news = (
+            incident.snapshot is not incident.told_snapshot
+            or incident.acknowledged is not incident.told_acknowledged
+        )
+        if unknown == incident.told_unknown and not due and not news:
             return []
         return [self._event(person, incident, Phase.UPDATE, ntp_ns)]
 
@@ -281,6 +312,7 @@ class SourceMonitor:
         incident.revision += 1
         incident.told_ns, incident.told_unknown = now_ns, state is RopeState.UNKNOWN
         incident.told_snapshot = incident.snapshot
+        incident.told_acknowledged = incident.acknowledged
         return IncidentEvent(
             phase=phase,
             incident_id=incident.incident_id,
@@ -305,6 +337,7 @@ class SourceMonitor:
             duration_s=None if reason is None else (now_ns - incident.started_ns) / NS_PER_S,
             evidence=person.log.evidence(),
             snapshot=incident.snapshot,
+            acknowledged=incident.acknowledged,
         )
 
     def _verdict(self, person: Person, observation: PersonObservation, *, judged: bool) -> Verdict:

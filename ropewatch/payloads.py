@@ -15,7 +15,7 @@ from ropewatch.moment import ClockSource, CorrectionReason
 from ropewatch.section import Name
 from ropewatch.settings import AlertWhen
 
-SCHEMA_VERSION: Final = "1.2"
+SCHEMA_VERSION: Final = "1.3"
 
 Rfc3339 = Annotated[str, StringConstraints(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$")]
 # Meant to be between 0 and 1, not held to it: a half-precision engine may give 1.0005, and no
@@ -111,6 +111,14 @@ class SnapshotReference(Payload):
     pts_ns: int = Field(description="Stream time of the frame that it shows.")
 
 
+class Acknowledged(Payload):
+    """Who looks after an incident."""
+
+    by: str = Field(description="Sender of the command.")
+    note: str = Field(description="In their words; may be empty.")
+    at: Rfc3339 = Field(description="Wall time of the box.")
+
+
 class IncidentData(Payload):
     """What happened, to whom, and what the verdict rests on."""
 
@@ -155,6 +163,9 @@ class IncidentData(Payload):
         None,
         description="Since 1.1. The picture of the start, from the message on that follows it; "
         "null where there is none.",
+    )
+    acknowledged: Acknowledged | None = Field(
+        None, description="Since 1.3. Who looks after it, from the message on that follows."
     )
     monotonic_ms: Milliseconds | None = Field(
         None,

@@ -26,7 +26,7 @@ import numpy as np
 from ropewatch.boxes import iou_matrix, ltwh_to_xyxy
 from ropewatch.decision import NS_PER_S, PersonDecision, Rule
 from ropewatch.evidence import EvidenceLog
-from ropewatch.incidents import Snapshot
+from ropewatch.incidents import Acknowledgement, Snapshot
 from ropewatch.observations import BoxLtwh, PersonObservation
 
 SAME_IOU = 0.3
@@ -38,7 +38,7 @@ CROSSED_IOU = 0.5
 
 @dataclass(slots=True)
 class Incident:
-    """An open incident of a person; a snapshot that came is told in the next event."""
+    """An open incident of a person; a snapshot or an acknowledgement is told in the next event."""
 
     incident_id: str
     started_pts_ns: int
@@ -48,6 +48,8 @@ class Incident:
     told_unknown: bool
     snapshot: Snapshot | None = None
     told_snapshot: Snapshot | None = None
+    acknowledged: Acknowledgement | None = None
+    told_acknowledged: Acknowledgement | None = None
 
 
 @dataclass(slots=True)
@@ -82,17 +84,25 @@ class Person:
 
 
 class People:
-    """The people of one source who have not left."""
+    """The people of one source who have not left; `follow` says by which settings."""
 
-    def __init__(self, rule: Rule, *, gone_after_ns: int, trail_ns: int) -> None:
-        self._rule = rule
-        self._trail_ns = trail_ns
-        self._gone_after_ns = gone_after_ns
+    _rule: Rule
+    _gone_after_ns: int
+    _trail_ns: int
+
+    def __init__(self) -> None:
         self._people: dict[int, Person] = {}
         self._last_number = 0
 
     def __iter__(self) -> Iterator[Person]:
         return iter(self._people.values())
+
+    def follow(self, rule: Rule, *, gone_after_ns: int, trail_ns: int) -> None:
+        """Go by these settings from now on; what is known of everybody stays."""
+        self._rule, self._gone_after_ns, self._trail_ns = rule, gone_after_ns, trail_ns
+        for person in self:
+            person.decision.rule = rule
+            person.log.window_ns = trail_ns
 
     def clear(self) -> None:
         """Forget everybody; numbers go on."""

@@ -11,6 +11,7 @@ from typing import Any, Final
 from pydantic import BaseModel
 
 from ropewatch.asyncapi import asyncapi_text
+from ropewatch.commands import REQUESTS
 from ropewatch.contract import Contract, faults, fields_of
 from ropewatch.engine_manifest import EngineManifest
 from ropewatch.manifest import Manifest
@@ -71,7 +72,8 @@ def write_all(folder: Path) -> list[str]:
 def schema_of(name: str) -> dict[str, Any]:
     """Return the JSON Schema of one of the models."""
     model = MODELS[name]
-    mode: Any = "validation" if model in _READ else "serialization"
+    read = (*_READ, *REQUESTS.values())
+    mode: Any = "validation" if model in read else "serialization"
     version = f":{SCHEMA_VERSION}" if issubclass(model, Payload) else ""
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",

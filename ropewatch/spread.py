@@ -51,6 +51,10 @@ class Spread:
         self._choices = 0
         self._pts_ns: int | None = None
 
+    def follow(self, *, threshold: float, max_evidence_age_ns: int) -> None:
+        """Go on by other settings of the decision."""
+        self._threshold, self._max_age_ns = threshold, max_evidence_age_ns
+
     def choose(self, object_ids: Sequence[int | None], pts_ns: int | None) -> list[bool]:
         """Say of each person of a frame whether to judge them.
 

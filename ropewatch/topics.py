@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
+from ropewatch.commands import EXPIRY_S, REQUESTS, Answer
 from ropewatch.payloads import (
     SCHEMA_VERSION,
     BoxStatus,
@@ -37,6 +38,7 @@ class Topic:
         retain: kept by the broker for new subscribers.
         expiry_s: the broker forgets it after this long; None never.
         content_type: MQTT 5 property.
+        received: it goes to the box, which receives it.
     """
 
     name: str
@@ -47,6 +49,7 @@ class Topic:
     retain: bool = False
     expiry_s: int | None = None
     content_type: str = JSON
+    received: bool = False
 
     @property
     def address(self) -> str:
@@ -109,7 +112,25 @@ CLOCK: Final = Topic(
     expiry_s=7 * DAY_S,
     content_type=CLOUDEVENTS_JSON,
 )
-TOPICS: Final = (INCIDENT, SNAPSHOT, CAMERA_STATE, CAMERA_STATUS, STATUS, CLOCK)
+ANSWER: Final = Topic(
+    "answer",
+    "response/{sender}",
+    Answer,
+    "what the box says to a command",
+    expiry_s=EXPIRY_S,
+)
+COMMANDS: Final = tuple(
+    Topic(
+        f"command_{verb.value}",
+        f"command/{{sender}}/{verb.value}",
+        model,
+        f"to the box: {(model.__doc__ or '').partition('.')[0].lower()}",
+        expiry_s=EXPIRY_S,
+        received=True,
+    )
+    for verb, model in REQUESTS.items()
+)
+TOPICS: Final = (INCIDENT, SNAPSHOT, CAMERA_STATE, CAMERA_STATUS, STATUS, CLOCK, ANSWER, *COMMANDS)
 
 
 def topic_of(text: str) -> Topic | None:

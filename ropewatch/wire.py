@@ -10,10 +10,11 @@ from pydantic_core import from_json, to_json
 
 from ropewatch.decision import RopeState
 from ropewatch.evidence import Evidence
-from ropewatch.incidents import EndReason, IncidentEvent, Phase, Snapshot
+from ropewatch.incidents import Acknowledgement, EndReason, IncidentEvent, Phase, Snapshot
 from ropewatch.moment import Correction, Moment
 from ropewatch.payloads import (
     SCHEMA_VERSION,
+    Acknowledged,
     BoxStatus,
     CameraState,
     CameraStatus,
@@ -59,6 +60,7 @@ class Message:
         retain: kept by the broker for new subscribers.
         expiry_s: the broker forgets it after this long; None never.
         content_type: MQTT 5 property.
+        correlation: MQTT 5 property of an answer: what its question had.
     """
 
     topic: str
@@ -67,6 +69,7 @@ class Message:
     retain: bool
     expiry_s: int | None
     content_type: str
+    correlation: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,6 +217,7 @@ class Wire:
             duration_s=event.duration_s,
             evidence=None if event.evidence is None else self._evidence(event.evidence),
             snapshot=None if event.snapshot is None else self._reference(event, event.snapshot),
+            acknowledged=_acknowledged(event.acknowledged),
             monotonic_ms=now.monotonic_ns / NS_PER_MS,
             clock=_clock(now),
         )
@@ -320,6 +324,12 @@ class Wire:
 
 def _clock(now: Moment) -> Clock:
     return Clock(source=now.source, synced=now.synced, est_error_ms=now.est_error_ms)
+
+
+def _acknowledged(found: Acknowledgement | None) -> Acknowledged | None:
+    if found is None:
+        return None
+    return Acknowledged(by=found.by, note=found.note, at=rfc3339(found.unix_ns))
 
 
 def rfc3339(time_ns: int) -> str:

@@ -8,7 +8,8 @@ import pytest
 
 from ropewatch.decision import RopeState
 from ropewatch.evidence import MAX_POINTS, Evidence, TrackStart, TrailPoint
-from ropewatch.incidents import EndReason, IncidentEvent, Phase, Snapshot
+from ropewatch.incidents import Acknowledgement, EndReason, IncidentEvent, Phase, Snapshot
+from ropewatch.judging import ZoneSettings
 from ropewatch.monitor import SourceMonitor
 from ropewatch.observations import BoxLtwh, FrameObservation, PersonObservation
 from tests.core.builders import FRAME_WH_PX, HERE, IMMEDIATE, THERE, S, frame, new_ids, seen, site
@@ -380,3 +381,67 @@ def test_frame_of_another_source_is_refused() -> None:
 
     with pytest.raises(ValueError, match="source_id: cam2, want cam1"):
         monitor.update(replace(frame(0), source_id="cam2"))
+
+
+def test_acknowledged_incident_says_so_in_the_next_update_and_from_then_on() -> None:
+    monitor = _monitor(**IMMEDIATE)
+    (start,) = _run(monitor, frame(0, [seen(0.9)]))
+    said = Acknowledgement(by="operator", note="on my way", unix_ns=7)
+
+    assert monitor.acknowledge(start.incident_id, said)
+    update, end = _run(
+        monitor, frame(0.1, [seen(0.9)]), frame(0.2, [seen(0.9)]), frame(0.3, [seen(0.1)])
+    )
+
+    assert (update.phase, update.acknowledged) == (Phase.UPDATE, said)
+    assert (end.phase, end.acknowledged) == (Phase.END, said)
+
+
+def test_incident_that_is_over_or_of_another_camera_is_not_acknowledged() -> None:
+    monitor = _monitor(**IMMEDIATE)
+    (start, _end) = _run(monitor, frame(0, [seen(0.9)]), frame(0.1, [seen(0.1)]))
+
+    assert not monitor.acknowledge(start.incident_id, Acknowledgement("me", "", 0))
+
+
+def test_another_threshold_holds_from_the_next_frame_on_and_keeps_people_and_incidents() -> None:
+    monitor = _monitor(**IMMEDIATE)
+    (start,) = _run(monitor, frame(0, [seen(0.6)]))
+
+    monitor.follow(site(**IMMEDIATE, threshold=0.7))
+    events = _run(monitor, frame(0.1, [seen(0.6)]), frame(0.2, [seen(0.75)]))
+
+    assert [(event.phase, event.threshold) for event in events] == [
+        (Phase.END, 0.7),
+        (Phase.START, 0.7),
+    ]
+    assert events[0].incident_id == start.incident_id
+    assert [event.person for event in events] == [1, 1]
+
+
+def test_another_zone_holds_from_the_next_frame_on() -> None:
+    monitor = _monitor(**IMMEDIATE)
+    _run(monitor, frame(0, [seen(0.9)]))
+    settings = site(**IMMEDIATE)
+    whole = {"name": "all", "kind": "exclude", "polygon": [(0, 0), (1, 0), (1, 1), (0, 1)]}
+    source = settings.sources[0].model_copy(
+        update={"zones": (ZoneSettings.model_validate(whole),)}
+    )
+
+    monitor.follow(settings.model_copy(update={"sources": (source,)}))
+    (end,) = _run(monitor, frame(0.1, [seen(0.9)]), frame(0.2, [seen(0.9)]))
+
+    assert end.end_reason is EndReason.LEFT_ZONE
+
+
+def test_smoothing_starts_afresh_only_when_its_own_settings_change() -> None:
+    window = {"newest": 7, "window_s": 10.0}
+    monitor = _monitor(**IMMEDIATE, smoothing=window)
+    _run(monitor, *(frame(0.1 * n, [seen(0.1)]) for n in range(4)))
+
+    monitor.follow(site(**IMMEDIATE, smoothing=window, threshold=0.7))
+    kept = monitor.update(frame(0.4, [seen(0.9)])).verdicts[0].smoothed
+    monitor.follow(site(**IMMEDIATE, smoothing=window | {"newest": 6}, threshold=0.7))
+    afresh = monitor.update(frame(0.5, [seen(0.9)])).verdicts[0].smoothed
+
+    assert (kept, afresh) == (0.1, 0.9)

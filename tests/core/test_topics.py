@@ -11,7 +11,7 @@ from ropewatch.topics import INCIDENT, SNAPSHOT, STATUS, TOPICS, Topic, topic_of
 from ropewatch.wire import Wire
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "mqtt.md"
-_EXPIRY = {None: "never", 60: "60 s", 24 * 3600: "1 day", 7 * 24 * 3600: "7 days"}
+_EXPIRY = {None: "never", 30: "30 s", 60: "60 s", 24 * 3600: "1 day", 7 * 24 * 3600: "7 days"}
 
 
 def _row(topic: Topic) -> str:
@@ -29,7 +29,7 @@ def test_the_document_has_the_table_of_the_code() -> None:
 
 @pytest.mark.parametrize("topic", TOPICS)
 def test_a_topic_is_known_by_its_text(topic: Topic) -> None:
-    names = {"site": "yard", "box": "b-1", "camera": "cam_1", "incident_id": "01KGX"}
+    names = {"site": "yard", "box": "b-1", "camera": "cam_1", "incident_id": "01KGX", "sender": "me"}
 
     assert topic_of(topic.of(**names)) is topic
     assert topic.filter.count("+") == topic.address.count("{")

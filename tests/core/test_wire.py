@@ -83,7 +83,7 @@ def test_incident_is_a_cloudevent_on_the_cameras_topic() -> None:
         "subject": "01INCIDENT",
         "time": "2026-11-21T01:09:38.123456Z",
         "datacontenttype": "application/json",
-        "dataschema": "urn:ropewatch:schema:incident:1.2",
+        "dataschema": "urn:ropewatch:schema:incident:1.3",
     }
     assert data["object_ids"] == ["7", "9223372036854775808"]
     assert data["captured_at"] == "2023-11-14T22:13:20.000000Z"
