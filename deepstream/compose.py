@@ -5,9 +5,9 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 from deepstream.backend import Backend
+from deepstream.classifying import make_classifying
 from deepstream.dispatcher import Dispatcher, Handler
 from deepstream.graph import Graph, build_graph
 from deepstream.health import CameraHealth, Counts, Health
@@ -18,10 +18,8 @@ from deepstream.models import model_versions
 from deepstream.nvinfer_config import NvinferProperties, read_properties, refuse_faults
 from deepstream.outbox import Outbox
 from deepstream.plan import is_live, make_plan
-from deepstream.probes.crops import FramesInFlight
-from deepstream.probes.expand import ExpandStage
 from deepstream.probes.guard import Stage
-from deepstream.probes.restore import RestoreStage
+from deepstream.probes.scores import Scores
 from deepstream.probes.smooth import SmoothStage
 from deepstream.publisher import Publisher
 from deepstream.recorder import Recorder
@@ -29,20 +27,12 @@ from deepstream.reporter import Reporter, no_picture
 from deepstream.snapshots import FRAME_QUALITY, Snapshots
 from ropewatch.decision import to_ns
 from ropewatch.errors import SettingsError
-from ropewatch.labels import (
-    check_person_class,
-    check_score_label,
-    read_classifier_labels,
-    read_detector_labels,
-)
+from ropewatch.labels import check_person_class, read_detector_labels
 from ropewatch.monitor import SourceMonitor
 from ropewatch.nvinfer_keys import PGIE_ID, SGIE_ID
 from ropewatch.settings import SiteSettings
 from ropewatch.spread import Spread
 from ropewatch.wire import Wire
-
-# scaling-compute-hw: 1 scales on the GPU, which has no limit on the scale factor.
-GPU_SCALING: Final = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,22 +76,10 @@ def compose(site: SiteSettings, backend: Backend) -> App:
         pgie_id=PGIE_ID,
         sgie_id=SGIE_ID,
     )
-    in_flight = FramesInFlight()
     spreads = _make_spreads(site)
-    smooth = _make_smooth(site, classifier, voice, door, in_flight=in_flight, spreads=spreads)
-    stages: dict[str, Stage] = {
-        "expand": ExpandStage(
-            door=door,
-            in_flight=in_flight,
-            expansion=site.classifier.expansion,
-            frame_wh_px=(site.muxer.width_px, site.muxer.height_px),
-            network_wh_px=classifier.network_wh_px,
-            limit_scale=classifier.integer("scaling-compute-hw", 0) != GPU_SCALING,
-            spreads=spreads,
-        ),
-        "restore": RestoreStage(door, in_flight),
-        "smooth": smooth,
-    }
+    classifying = make_classifying(site, classifier, door, spreads)
+    smooth = _make_smooth(site, voice, door, scores=classifying.scores, spreads=spreads)
+    stages: dict[str, Stage] = {**classifying.stages, "smooth": smooth}
     if voice.snapshots is not None:
         stages["snapshot"] = voice.snapshots
     graph = build_graph(make_plan(site), stages, door.frames)
@@ -170,27 +148,21 @@ def _make_snapshots(site: SiteSettings, backend: Backend) -> Snapshots | None:
 
 def _make_smooth(
     site: SiteSettings,
-    classifier: NvinferProperties,
     voice: Voice,
     door: MetaDoor,
     *,
-    in_flight: FramesInFlight,
+    scores: Scores,
     spreads: tuple[Spread, ...],
 ) -> SmoothStage:
     source_ids = tuple(source.id for source in site.sources)
     new_id = IncidentIds(voice.outbox.boot_id)
-    labels_file = classifier.path("labelfile-path")
-    labels = read_classifier_labels(labels_file)
     return SmoothStage(
         door=door,
-        in_flight=in_flight,
+        scores=scores,
         source_ids=source_ids,
         monitors=tuple(SourceMonitor(name, site, new_id) for name in source_ids),
         sink=voice.dispatcher,
         frame_wh_px=(site.muxer.width_px, site.muxer.height_px),
-        labels_file=labels_file,
-        labels=labels,
-        score_index=check_score_label(labels_file, labels, site.classifier.score_label),
         draw=site.video.annotated_file is not None,
         spreads=spreads,
         snapshots=voice.snapshots,
@@ -239,7 +211,7 @@ def _make_health(site: SiteSettings, graph: Graph, smooth: SmoothStage, voice: V
         counters={
             "failed_frames": lambda: sum(probe.failed_frames for probe in probes.values()),
             "frames_without_time": lambda: smooth.frames_without_time,
-            "abandoned_frames": lambda: smooth.in_flight.abandoned,
+            "abandoned_frames": lambda: smooth.scores.abandoned,
             "dropped_frames": lambda: dispatched.dropped_frames,
             "failed_handlers": lambda: dispatched.failed,
             "dropped_pictures": lambda: picture.dropped if picture else 0,

@@ -142,7 +142,19 @@ class MetaDoor:
             (C,) float32, a copy; None when the classifier did not run: tensor metadata is
             attached only to objects that were inferred.
         """
-        for data in _items(person.obj_user_meta_list):
+        output = self._output(person.obj_user_meta_list)
+        return None if output is None else output.ravel()
+
+    def token_map(self, frame: FrameMeta) -> npt.NDArray[np.float32] | None:
+        """Return the classifier's output for this whole frame, in frame mode.
+
+        Returns:
+            (C, rows, columns) float32, a copy; None when the classifier skipped the frame.
+        """
+        return self._output(frame.view.frame_user_meta_list)
+
+    def _output(self, user_metas: Any) -> npt.NDArray[np.float32] | None:
+        for data in _items(user_metas):
             user_meta = self._pyds.NvDsUserMeta.cast(data)
             if user_meta.base_meta.meta_type != self._tensor_meta_type:
                 continue
@@ -153,14 +165,14 @@ class MetaDoor:
 
     def _layer(self, tensors: Any, index: int) -> npt.NDArray[np.float32]:
         layer = self._pyds.get_nvds_LayerInfo(tensors, index)
-        count = int(np.prod([layer.inferDims.d[i] for i in range(layer.inferDims.numDims)]))
+        shape = tuple(layer.inferDims.d[i] for i in range(layer.inferDims.numDims))
         address = self._pyds.get_ptr(layer.buffer)
         if layer.dataType == self._pyds.NvDsInferDataType.FLOAT:
             floats = ctypes.cast(address, ctypes.POINTER(ctypes.c_float))
-            return np.ctypeslib.as_array(floats, shape=(count,)).astype(np.float32)
+            return np.ctypeslib.as_array(floats, shape=shape).astype(np.float32)
         if layer.dataType == self._pyds.NvDsInferDataType.HALF:
             halves = ctypes.cast(address, ctypes.POINTER(ctypes.c_uint16))
-            bits = np.ctypeslib.as_array(halves, shape=(count,))
+            bits = np.ctypeslib.as_array(halves, shape=shape)
             return bits.view(np.float16).astype(np.float32)
         raise TypeError(f"layer {layer.layerName}: data type {layer.dataType}, want FLOAT or HALF")
 

@@ -1,13 +1,44 @@
 """Which models run: engines that passed the parity gate, or the ONNX of the stand-ins."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from deepstream.nvinfer_config import NvinferProperties
 from ropewatch.errors import ModelError
 from ropewatch.files import sha256_of
-from ropewatch.manifest import onnx_of_engine
+from ropewatch.manifest import load_verified, onnx_of_engine
 from ropewatch.receipt import require_passing
+from ropewatch.rope_head import RopeHead, load_head
+
+
+@dataclass(frozen=True, slots=True)
+class Backbone:
+    """What the host needs of a classifier in frame mode: its head, and where that was read."""
+
+    head: RopeHead
+    head_file: Path
+
+
+def read_backbone(config: NvinferProperties) -> Backbone:
+    """Read the head that belongs to the ONNX which a config leads to.
+
+    Raises:
+        ModelError: the ONNX, its manifest or its head are missing, or do not belong together.
+    """
+    values = config.values
+    if "onnx-file" in values:
+        onnx = config.path("onnx-file")
+    elif "model-engine-file" in values:
+        onnx = onnx_of_engine((config.file.parent / values["model-engine-file"]).resolve())
+    else:
+        raise ModelError(
+            f"{config.file}: no model-engine-file, want the backbone's engine; name it"
+        )
+    manifest = load_verified(onnx)
+    head = load_head(onnx, manifest)
+    assert manifest.head is not None, "load_head refuses a manifest without one"
+    return Backbone(head, onnx.with_name(manifest.head.file))
 
 
 def model_versions(configs: Mapping[str, NvinferProperties], *, on_device: bool) -> dict[str, str]:

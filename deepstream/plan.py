@@ -107,11 +107,9 @@ def make_plan(site: SiteSettings) -> Plan:
         for elements in behind_mux
         for left, right in itertools.pairwise(elements)
     )
-    probes = [
-        ProbeSpec("expand", "sgie", "sink"),
-        ProbeSpec("restore", "sgie", "src"),
-        ProbeSpec("smooth", "sgie", "src"),
-    ]
+    probes = [ProbeSpec("smooth", "sgie", "src")]
+    if site.classifier.mode == "crop":
+        probes[:0] = [ProbeSpec("expand", "sgie", "sink"), ProbeSpec("restore", "sgie", "src")]
     if site.snapshots.enabled:
         # Behind a queue: who waits for the JPEG encoder is a thread that has nothing else to do.
         probes.append(ProbeSpec("snapshot", "queue-out", "src"))

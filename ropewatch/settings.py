@@ -119,9 +119,15 @@ class ExpansionSettings(Section):
 
 
 class ClassifierSettings(Section):
-    """The secondary nvinfer: the rope. Polarity has no default, on purpose."""
+    """The second nvinfer: the rope. Polarity has no default, on purpose."""
 
     config_file: Path = Field(description="nvinfer configuration file, ini or YAML.")
+    mode: Literal["crop", "frame"] = Field(
+        "crop",
+        description="crop: the network sees each person's expanded crop. frame: it sees whole "
+        "frames, and the head beside its ONNX judges the expanded boxes, see docs/frame-mode.md. "
+        "A threshold belongs to one of them.",
+    )
     score_label: str = Field(
         min_length=1,
         description="Label whose probability the threshold was chosen for; "
@@ -138,6 +144,15 @@ class ClassifierSettings(Section):
         description="For a box that cannot judge everybody in every frame: at most so many people "
         "of each camera's frame are judged, those who need it most first. Unset: all.",
     )
+
+    @model_validator(mode="after")
+    def _budget_is_of_crops(self) -> Self:
+        if self.mode == "frame" and self.max_crops_per_frame is not None:
+            raise ValueError(
+                f"max_crops_per_frame: {self.max_crops_per_frame} with mode frame, want none: one "
+                "inference serves everybody in a frame; take max_crops_per_frame out"
+            )
+        return self
 
 
 class TlsSettings(Section):

@@ -1,21 +1,17 @@
 """Smooth stage: metadata becomes observations, and the core decides."""
 
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Final, Protocol
 
-import numpy as np
-
 from deepstream.meta import Colour, FrameMeta, MetaDoor
-from deepstream.probes.crops import ExpandedFrame, FramesInFlight
+from deepstream.probes.scores import Look, Looks, Scores
 from deepstream.snapshots import Snapshots
 from ropewatch.decision import RopeState
 from ropewatch.incidents import EndReason, IncidentEvent
-from ropewatch.labels import check_class_count
 from ropewatch.monitor import FrameResult, SourceMonitor, Verdict
-from ropewatch.observations import BoxLtwh, FrameObservation, PersonObservation
+from ropewatch.observations import FrameObservation, PersonObservation
 from ropewatch.spread import Spread
 
 COLOURS: Final[Mapping[RopeState, Colour]] = {
@@ -42,11 +38,9 @@ class SmoothStage:
     """Operates: reads the scores of every frame, lets the core decide, colours the boxes.
 
     Attributes:
+        scores: what the classifier made of a frame.
         source_ids: the site's names, in the order of the muxer's sink pads.
         monitors: one for each source, in the same order.
-        labels_file: the classifier's labels.
-        labels: what it holds; as many as the network has outputs, or the run ends.
-        score_index: position of the site's score_label among them.
         draw: False without a picture branch; nobody would see it.
         frames: judged frames of each source.
         seen: persons in them.
@@ -58,14 +52,11 @@ class SmoothStage:
     """
 
     door: MetaDoor
-    in_flight: FramesInFlight
+    scores: Scores
     source_ids: tuple[str, ...]
     monitors: tuple[SourceMonitor, ...]
     sink: Sink
     frame_wh_px: tuple[int, int]
-    labels_file: Path
-    labels: tuple[str, ...]
-    score_index: int
     draw: bool
     spreads: tuple[Spread, ...] = ()
     snapshots: Snapshots | None = None
@@ -108,13 +99,13 @@ class SmoothStage:
         Raises:
             ModelError: the network has another number of classes than the labels file.
         """
-        expanded = self.in_flight.pop(frame.key)
+        persons = list(self.door.persons(frame))
+        looks = self.scores(frame, persons)
         if frame.pts_ns is None:
             # Without stream time there is no window to smooth over.
             self.frames_without_time += 1
             return
-        persons = list(self.door.persons(frame))
-        observation = self._observation(frame, frame.pts_ns, persons, expanded)
+        observation = self._observation(frame, frame.pts_ns, persons, looks)
         result = self._decide(frame.pad_index, observation)
         if result is None:
             return
@@ -124,26 +115,18 @@ class SmoothStage:
                 self.door.draw(person, text=_text(verdict), colour=colour)
 
     def _observation(
-        self,
-        frame: FrameMeta,
-        pts_ns: int,
-        persons: list[Any],
-        expanded: ExpandedFrame | None,
+        self, frame: FrameMeta, pts_ns: int, persons: list[Any], looks: Looks
     ) -> FrameObservation:
-        # A person whose crop is not known is not judged: a score of the bare box, or of
-        # somebody else's, must neither alarm nor clear. The other stages have counted it.
-        crops: Sequence[BoxLtwh | None] = [None] * len(persons)
-        if expanded is not None and len(expanded.crops_ltwh_px) == len(persons):
-            crops = expanded.crops_ltwh_px
         return FrameObservation(
             source_id=self.source_ids[frame.pad_index],
             frame_num=frame.frame_num,
             pts_ns=pts_ns,
             ntp_ns=frame.ntp_ns,
             frame_wh_px=self.frame_wh_px,
-            detector_ran=frame.detector_ran if expanded is None else expanded.detector_ran,
+            detector_ran=looks.detector_ran,
             persons=tuple(
-                self._observe(person, crop) for person, crop in zip(persons, crops, strict=True)
+                self._observe(person, look)
+                for person, look in zip(persons, looks.persons, strict=True)
             ),
         )
 
@@ -177,24 +160,14 @@ class SmoothStage:
             if not self.monitors[pad_index].attach(incident_id, snapshot):
                 self.snapshots.discard(incident_id)
 
-    def _observe(self, person: Any, crop: BoxLtwh | None) -> PersonObservation:
-        score = None if crop is None else self._score(person)
+    def _observe(self, person: Any, look: Look | None) -> PersonObservation:
         return PersonObservation(
             object_id=self.door.object_id(person),
             box_ltwh_px=self.door.box(person),
             confidence=self.door.confidence(person),
-            score=score,
-            crop_ltwh_px=None if score is None else crop,
+            score=None if look is None else look.score,
+            crop_ltwh_px=None if look is None else look.crop_ltwh_px,
         )
-
-    def _score(self, person: Any) -> float | None:
-        probabilities = self.door.probabilities(person)
-        if probabilities is None:
-            return None
-        check_class_count(self.labels_file, self.labels, len(probabilities))
-        value = float(probabilities[self.score_index])
-        # A score that is no number is no evidence; it must not pass as a safe one.
-        return value if np.isfinite(value) else None
 
 
 def _text(verdict: Verdict) -> str:

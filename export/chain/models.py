@@ -82,10 +82,10 @@ def read_model(path: Path, *, kind: str) -> Model:
             f"manifest; export the model, and copy both beside the engine"
         )
     manifest = load_verified(onnx)
-    if manifest.kind != kind or manifest.mode == "frame":
+    if manifest.kind != kind or manifest.mode not in (None, "crop"):
         raise ModelError(
             f"{path}: its model is a {manifest.kind} ({manifest.mode or 'frames'}), want a {kind} "
-            f"that nvinfer runs in this graph; name the right file in the site"
+            f"of a site in crop mode; name the right file in the site"
         )
     return Model(path, config, onnx, manifest)
 

@@ -10,6 +10,7 @@ from ropewatch.errors import ModelError
 from ropewatch.lint import (
     rules_cameras,
     rules_engine,
+    rules_frame,
     rules_keys,
     rules_model,
     rules_release,
@@ -33,6 +34,7 @@ RULE_MODULES: Final = (
     rules_engine,
     rules_site,
     rules_cameras,
+    rules_frame,
     rules_release,
 )
 # Other plug-ins have a [property] group as well, but no model; one of these makes it nvinfer's.

@@ -46,6 +46,11 @@ class SiteUse:
     role: Role
     other: "Config | None" = None
 
+    @property
+    def classifies(self) -> str | None:
+        """The classifier's mode, crop or frame; None for the detector."""
+        return self.site.classifier.mode if self.role is Role.CLASSIFIER else None
+
     def line(self, key: str) -> int | None:
         """Line of a site's key; 1 where the file leaves it out, None without a file."""
         return None if self.path is None else self.lines.get(key, 1)

@@ -117,8 +117,9 @@ def _pixels(config: Config) -> Iterator[str]:
 def _interval(config: Config) -> Iterator[str]:
     assert config.use is not None
     fps, skipped = config.use.site.muxer.fps, config.integer("interval")
+    looks = "detections" if config.use.role is Role.DETECTOR else "looks at the frame"
     yield (
-        f"at {fps:g} fps: {fps / (skipped + 1):.3g} detections a second and camera, "
+        f"at {fps:g} fps: {fps / (skipped + 1):.3g} {looks} a second and camera, "
         f"{(skipped + 1) / fps:.3g} s from one to the next"
     )
 

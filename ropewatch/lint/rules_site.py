@@ -11,19 +11,27 @@ from ropewatch.lint.rules_keys import is_latched
 from ropewatch.lint.rules_text import unknown_entries
 from ropewatch.nvinfer_keys import PGIE_ID, SGIE_ID
 
+# By what the file is for: the detector, or the classifier in one of its modes.
 _SHAPES = {
-    Role.DETECTOR: {"process-mode": 1, "network-type": 0},
-    Role.CLASSIFIER: {"process-mode": 2, "network-type": 1},
+    None: {"process-mode": 1, "network-type": 0},
+    "crop": {"process-mode": 2, "network-type": 1},
+    "frame": {"process-mode": 1, "network-type": 100},
 }
 _IDS = {
-    Role.DETECTOR: {"gie-unique-id": PGIE_ID},
-    Role.CLASSIFIER: {"gie-unique-id": SGIE_ID, "operate-on-gie-id": PGIE_ID},
+    None: {"gie-unique-id": PGIE_ID},
+    "crop": {"gie-unique-id": SGIE_ID, "operate-on-gie-id": PGIE_ID},
+    "frame": {"gie-unique-id": SGIE_ID},
 }
-_FRESH = {"output-tensor-meta": 1, "disable-output-host-copy": 0, "classifier-async-mode": 0}
+_FRESH = {"output-tensor-meta": 1, "disable-output-host-copy": 0}
 
 
 def _as(config: Config, role: Role) -> SiteUse | None:
     return config.use if config.use is not None and config.use.role is role else None
+
+
+def _of_crops(config: Config) -> bool:
+    """Say whether it is a site's classifier in crop mode, whose nvinfer has verdicts."""
+    return config.use is not None and config.use.classifies == "crop"
 
 
 @rule(
@@ -37,7 +45,7 @@ def _as(config: Config, role: Role) -> SiteUse | None:
 def latched_site(config: Config) -> Iterator[Hit]:
     """Yield the site's classifier unless it looks at every frame."""
     interval = config.integer("secondary-reinfer-interval")
-    if _as(config, Role.CLASSIFIER) is not None and interval != 0:
+    if _of_crops(config) and interval != 0:
         what = "endless" if is_latched(config) else str(interval)
         key = "secondary-reinfer-interval"
         yield Hit(f"{key} is {what}, want 0", key=key, edits=(Edit(key, "0"),))
@@ -53,7 +61,7 @@ def latched_site(config: Config) -> Iterator[Hit]:
 )
 def hidden_label(config: Config) -> Iterator[Hit]:
     """Yield a classifier threshold above 0."""
-    if _as(config, Role.CLASSIFIER) is not None and config.number("classifier-threshold") > 0:
+    if _of_crops(config) and config.number("classifier-threshold") > 0:
         what = f"classifier-threshold={config.number('classifier-threshold'):g}"
         edits = (Edit("classifier-threshold", "0"),)
         yield Hit(what, key="classifier-threshold", edits=edits)
@@ -68,7 +76,10 @@ def hidden_label(config: Config) -> Iterator[Hit]:
 )
 def freshness(config: Config) -> Iterator[Hit]:
     """Yield keys that take the tensors away."""
-    for key, wanted in _FRESH.items() if _as(config, Role.CLASSIFIER) is not None else ():
+    wanted_of = _FRESH if _as(config, Role.CLASSIFIER) is not None else {}
+    if _of_crops(config):
+        wanted_of = wanted_of | {"classifier-async-mode": 0}
+    for key, wanted in wanted_of.items():
         if config.integer(key) != wanted:
             edits = (Edit(key, str(wanted)),)
             what = f"{key}={config.integer(key)}, want {wanted}"
@@ -79,14 +90,15 @@ def freshness(config: Config) -> Iterator[Hit]:
     "RW304",
     Severity.ERROR,
     "configuration of another role",
-    "the site's detector looks at frames and gives boxes, its classifier looks at those boxes",
-    "name the right file in the site, or correct process-mode and network-type",
+    "the site's detector looks at frames and gives boxes; its classifier looks at those boxes, or "
+    "in frame mode at frames for raw outputs",
+    "name the right file in the site, or correct process-mode, network-type or classifier.mode",
 )
 def role(config: Config) -> Iterator[Hit]:
     """Yield process modes and network types of the other role."""
     if config.use is None:
         return
-    for key, wanted in _SHAPES[config.use.role].items():
+    for key, wanted in _SHAPES[config.use.classifies].items():
         value = config.network_type if key == "network-type" else config.integer(key)
         if value != wanted:
             yield Hit(f"{key}={value}, want {wanted}", key=key, fix=f"set {key}={wanted}")
@@ -102,7 +114,7 @@ def role(config: Config) -> Iterator[Hit]:
 )
 def ids(config: Config) -> Iterator[Hit]:
     """Yield ids other than the graph's own."""
-    for key, wanted in _IDS[config.use.role].items() if config.use is not None else ():
+    for key, wanted in _IDS[config.use.classifies].items() if config.use is not None else ():
         # Without a gie-unique-id the graph's own counts (RW012 for other programs).
         absent = key == "gie-unique-id" and not config.given(key)
         if not absent and config.integer(key) != wanted:
@@ -192,19 +204,25 @@ def skipped(config: Config) -> Iterator[Hit]:
 )
 def score_label(config: Config) -> Iterator[Hit]:
     """Yield a site's label that is not in the labels file."""
-    use, path = _as(config, Role.CLASSIFIER), config.path("labelfile-path")
-    if use is None or path is None:
-        return
-    try:
-        labels = read_classifier_labels(path)
-    except ModelError:
-        return
-    wanted = use.site.classifier.score_label
-    if wanted not in labels:
-        what = (
-            f"classifier.score_label: {wanted}, want one of {', '.join(labels)} as in {path.name}"
-        )
+    use = _as(config, Role.CLASSIFIER)
+    labels, source = _labels(config) if use is not None else ((), "")
+    wanted = "" if use is None else use.site.classifier.score_label
+    if use is not None and labels and wanted not in labels:
+        what = f"classifier.score_label: {wanted}, want one of {', '.join(labels)} as in {source}"
         yield Hit(what, line=use.line("classifier.score_label"), file=use.path)
+
+
+def _labels(config: Config) -> tuple[tuple[str, ...], str]:
+    """Labels of a site's classifier and what they stand in; none where that cannot be read."""
+    if not _of_crops(config):
+        # The head has them, which the manifest names; nvinfer needs none for raw outputs.
+        model = config.manifest()
+        return ((), "") if model is None else (model.labels, "the manifest")
+    path = config.path("labelfile-path")
+    try:
+        return ((), "") if path is None else (read_classifier_labels(path), path.name)
+    except ModelError:
+        return (), ""
 
 
 @rule(

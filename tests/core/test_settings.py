@@ -77,3 +77,17 @@ def test_digest_is_of_what_applies_and_not_of_camera_addresses() -> None:
     assert _site(other).digest() == digest
     assert _site(plain, smoothing={"newest": 7}).digest() == digest
     assert _site(plain, smoothing={"newest": 6}).digest() != digest
+
+
+def test_a_budget_of_crops_in_frame_mode_is_refused() -> None:
+    frames = {
+        "config_file": "/c/f.txt",
+        "mode": "frame",
+        "score_label": "unroped",
+        "alert_when": "at_or_above",
+    }
+    sources = [{"id": "a", "uri": "a.mp4"}]
+    assert _site(sources, classifier=frames).classifier.mode == "frame"
+
+    with pytest.raises(ValidationError, match="max_crops_per_frame: 8 with mode frame, want"):
+        _site(sources, classifier={**frames, "max_crops_per_frame": 8})

@@ -53,6 +53,17 @@ def test_plan_expands_before_the_classifier_and_restores_before_smoothing() -> N
     ]
 
 
+def test_plan_in_frame_mode_changes_no_box() -> None:
+    frames = {"mode": "frame", "score_label": "a", "alert_when": "below"}
+    plan = make_plan(site(TWO_FILES, classifier={"config_file": "/c/f.txt", **frames}))
+
+    probes = [(probe.stage, probe.element, probe.pad) for probe in plan.probes]
+    assert probes == [("smooth", "sgie", "src")]
+    # Where it stands in crop mode: behind the tracker, whose boxes the head goes by.
+    names = [element.name for element in plan.elements]
+    assert names == [element.name for element in make_plan(site(TWO_FILES)).elements]
+
+
 def test_plan_tracks_before_it_expands() -> None:
     factories = [element.factory for element in make_plan(site(TWO_FILES)).elements]
 

@@ -12,6 +12,7 @@ import yaml
 from ropewatch.cli import main
 from ropewatch.errors import ModelError, RopewatchError
 from ropewatch.load import load_site
+from tests.pipeline.frame_site import write_frame_models
 
 torch = pytest.importorskip("torch", reason="needs scripts/setup --export")
 cv2 = pytest.importorskip("cv2")
@@ -188,6 +189,13 @@ def test_parity_refuses_a_model_of_the_other_kind() -> None:
 
     with pytest.raises(ModelError, match=r"its model is a detector \(frames\), want a classifier"):
         models.read_model(site.detector.config_file, kind="classifier")
+
+
+def test_parity_refuses_a_backbone(tmp_path: Path) -> None:
+    write_frame_models(tmp_path)
+
+    with pytest.raises(ModelError, match=r"\(backbone\), want a classifier of a site"):
+        models.read_model(tmp_path / "frames.txt", kind="classifier")
 
 
 def test_parity_refuses_a_configuration_without_an_onnx(tmp_path: Path) -> None:
