@@ -6,13 +6,10 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from export.engine.judging import keep
+from export.engine.judging import Pair, best_pairs, keep
 from ropewatch.boxes import iou_matrix
 from ropewatch.golden import Floats
 from ropewatch.preprocess import Placement
-
-# Below it two boxes are two persons.
-SAME_IOU: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,15 +36,6 @@ class Detections:
 
     boxes_xyxy_px: Floats
     scores: Floats
-
-
-@dataclass(frozen=True, slots=True)
-class Pair:
-    """The same person twice: rows of both sets and their IoU."""
-
-    one: int
-    other: int
-    iou: float
 
 
 def detections(
@@ -80,18 +68,11 @@ def detections(
     return Detections(mapped.astype(np.float32), found[:, 4])
 
 
-def pair(one: npt.ArrayLike, other: npt.ArrayLike, *, iou_min: float = SAME_IOU) -> list[Pair]:
-    """Boxes that are the same person, the most alike first, each box once.
+def pair(one: npt.ArrayLike, other: npt.ArrayLike) -> list[Pair]:
+    """Boxes that are the same person, whatever their class; see `best_pairs`.
 
     Args:
         one: (N, 4), x1, y1, x2, y2. N may be 0.
         other: (M, 4), the same.
-        iou_min: least IoU of a pair.
     """
-    iou = iou_matrix(np.reshape(one, (-1, 4)), np.reshape(other, (-1, 4)))
-    pairs: list[Pair] = []
-    while iou.size and iou.max() >= iou_min:
-        row, column = (int(index) for index in np.unravel_index(iou.argmax(), iou.shape))
-        pairs.append(Pair(row, column, float(iou[row, column])))
-        iou[row, :] = iou[:, column] = -1
-    return pairs
+    return best_pairs(iou_matrix(np.reshape(one, (-1, 4)), np.reshape(other, (-1, 4))))

@@ -5,7 +5,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from export.detections import Pair, pair
+from export.detections import pair
+from export.engine.judging import Pair
 
 Box = tuple[float, float, float, float]
 

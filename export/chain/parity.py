@@ -26,7 +26,7 @@ from export.engine.onnx_runner import OnnxRunner
 from export.pictures import picture_files
 from export.trust import Trust
 from ropewatch.boxes import crop_boxes
-from ropewatch.errors import BackendError
+from ropewatch.errors import BackendError, ModelError
 from ropewatch.manifest import Preprocessing
 from ropewatch.settings import SiteSettings
 
@@ -200,6 +200,12 @@ def find_parity(inputs: Inputs, *, scratch: Path, on_stage: Callable[[str], obje
     graph, refused = _graph(chain, scratch)
     on_stage("engines, and causes of differences")
     engine = _engine(chain, onnx)
+    columns = (pytorch, onnx, graph, engine)
+    if not any(persons for each in columns for persons in (each.persons or {}).values()):
+        raise ModelError(
+            f"{inputs.images}: nobody in any column's pictures, want frames with people, without "
+            f"which nothing is compared; give other --images"
+        )
     with_graph = compare(onnx, graph, PIXELS)
     compared = [with_graph]
     if pytorch.persons is not None:
@@ -208,7 +214,7 @@ def find_parity(inputs: Inputs, *, scratch: Path, on_stage: Callable[[str], obje
         compared.append(compare(onnx, engine, PIXELS))
     return Parity(
         chain.frames,
-        (pytorch, onnx, graph, engine),
+        columns,
         compared,
         _causes(chain, graph, with_graph),
         refused,

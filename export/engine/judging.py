@@ -33,6 +33,15 @@ LIKELIEST: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
+class Pair:
+    """The same person twice: places on both sides and their IoU."""
+
+    one: int
+    other: int
+    iou: float
+
+
+@dataclass(frozen=True, slots=True)
 class Tolerance:
     """Largest differences.
 
@@ -250,17 +259,27 @@ def keep(candidates: Floats, *, threshold: float, nms_iou: float) -> Rows:
 
 
 def _unmatched(one: Floats, other: Floats) -> tuple[list[int], list[int]]:
-    """Places of the boxes on either side that find no partner of their class, best pairs first."""
+    """Places of the boxes on either side that find no partner of their class."""
     overlap = iou_matrix(one[:, :4], other[:, :4]) * (one[:, None, 5] == other[None, :, 5])
-    left, right = set(range(len(one))), set(range(len(other)))
-    for flat in np.argsort(-overlap, axis=None, kind="stable").tolist():
-        first, second = divmod(flat, max(1, len(other)))
-        if overlap[first, second] < MATCH_IOU:
-            break
-        if first in left and second in right:
-            left.remove(first)
-            right.remove(second)
+    same = best_pairs(overlap)
+    left = set(range(len(one))) - {each.one for each in same}
+    right = set(range(len(other))) - {each.other for each in same}
     return sorted(left), sorted(right)
+
+
+def best_pairs(overlap: npt.NDArray[np.float64]) -> list[Pair]:
+    """Boxes that are the same person, the most alike first, each box once.
+
+    Args:
+        overlap: (N, M) IoU of every box with every other; N and M may be 0.
+    """
+    left = overlap.copy()
+    found: list[Pair] = []
+    while left.size and left.max() >= MATCH_IOU:
+        row, column = (int(index) for index in np.unravel_index(left.argmax(), left.shape))
+        found.append(Pair(row, column, float(left[row, column])))
+        left[row, :] = left[:, column] = -1
+    return found
 
 
 def _largest(quantity: str, apart: Floats, rows: Rows, tolerance: float) -> Number:

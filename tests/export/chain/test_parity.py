@@ -207,6 +207,16 @@ def test_parity_refuses_a_configuration_without_an_onnx(tmp_path: Path) -> None:
         models.read_model(config, kind="classifier")
 
 
+def test_parity_of_pictures_without_people_is_no_agreement(tmp_path: Path) -> None:
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    cv2.imwrite(str(pictures / "grey.png"), np.full((720, 1280, 3), 128, np.uint8))
+    command = ["parity", "--site", str(CONFIGS / "dev-cpu.yaml"), "--images", str(pictures)]
+
+    assert main([*command, "--output", str(tmp_path / "out")]) == 1
+    assert not (tmp_path / "out").exists()
+
+
 def test_parity_says_what_the_graph_said_when_it_fails(pictures: Path, tmp_path: Path) -> None:
     from export.chain.frames import read_frame  # noqa: PLC0415 (cv2)
     from export.chain.graph import run_graph  # noqa: PLC0415 (the same)
