@@ -1,7 +1,7 @@
 """The classifier's side of the graph: what stands around its nvinfer, and who reads its scores."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from deepstream.meta import MetaDoor
@@ -22,10 +22,17 @@ GPU_SCALING: Final = 1
 
 @dataclass(frozen=True, slots=True)
 class Classifying:
-    """The stages around the classifier, by their names in the plan, and its scores."""
+    """The classifier's side of the graph.
+
+    Attributes:
+        stages: those around it, by their names in the plan.
+        scores: what it made of a frame.
+        versions: of what the host adds to the network, by name.
+    """
 
     stages: Mapping[str, Stage]
     scores: Scores
+    versions: Mapping[str, str] = field(default_factory=dict)
 
 
 def make_classifying(
@@ -41,7 +48,7 @@ def make_classifying(
         SettingsError: score_label is no label of the classifier.
     """
     if site.classifier.mode == "frame":
-        return Classifying({}, _frame_scores(site, classifier, door))
+        return _of_frames(site, classifier, door)
     labels_file = classifier.path("labelfile-path")
     labels = read_classifier_labels(labels_file)
     index = check_score_label(labels_file, labels, site.classifier.score_label)
@@ -61,13 +68,11 @@ def make_classifying(
     return Classifying(stages, CropScores(door, in_flight, ScoreLabel(labels_file, labels, index)))
 
 
-def _frame_scores(
-    site: SiteSettings, classifier: NvinferProperties, door: MetaDoor
-) -> FrameScores:
+def _of_frames(site: SiteSettings, classifier: NvinferProperties, door: MetaDoor) -> Classifying:
     backbone = read_backbone(classifier)
     labels = backbone.head.labels
     index = check_score_label(backbone.head_file, labels, site.classifier.score_label)
-    return FrameScores(
+    scores = FrameScores(
         door=door,
         head=backbone.head,
         label=ScoreLabel(backbone.head_file, labels, index),
@@ -75,3 +80,4 @@ def _frame_scores(
         frame_wh_px=(site.muxer.width_px, site.muxer.height_px),
         network_wh_px=classifier.network_wh_px,
     )
+    return Classifying({}, scores, {"head": backbone.head_version})

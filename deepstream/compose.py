@@ -69,7 +69,6 @@ def compose(site: SiteSettings, backend: Backend) -> App:
     versions["config"] = site.digest()
     if site.video.annotated_file is not None:
         _make_folder(site.video.annotated_file, key="video.annotated_file")
-    voice = _make_voice(site, backend, versions)
     door = MetaDoor(
         backend.pyds,
         person_class_id=site.detector.person_class_id,
@@ -78,6 +77,7 @@ def compose(site: SiteSettings, backend: Backend) -> App:
     )
     spreads = _make_spreads(site)
     classifying = make_classifying(site, classifier, door, spreads)
+    voice = _make_voice(site, backend, {**versions, **classifying.versions})
     smooth = _make_smooth(site, voice, door, scores=classifying.scores, spreads=spreads)
     stages: dict[str, Stage] = {**classifying.stages, "smooth": smooth}
     if voice.snapshots is not None:

@@ -14,10 +14,18 @@ from ropewatch.rope_head import RopeHead, load_head
 
 @dataclass(frozen=True, slots=True)
 class Backbone:
-    """What the host needs of a classifier in frame mode: its head, and where that was read."""
+    """What the host needs of a classifier in frame mode.
+
+    Attributes:
+        head: its second part.
+        head_file: where that was read.
+        head_version: by its digest, for the box's status and the incidents' evidence. One
+            backbone may have had several heads.
+    """
 
     head: RopeHead
     head_file: Path
+    head_version: str
 
 
 def read_backbone(config: NvinferProperties) -> Backbone:
@@ -38,7 +46,8 @@ def read_backbone(config: NvinferProperties) -> Backbone:
     manifest = load_verified(onnx)
     head = load_head(onnx, manifest)
     assert manifest.head is not None, "load_head refuses a manifest without one"
-    return Backbone(head, onnx.with_name(manifest.head.file))
+    fact = manifest.head
+    return Backbone(head, onnx.with_name(fact.file), f"npz {fact.sha256[:12]}")
 
 
 def model_versions(configs: Mapping[str, NvinferProperties], *, on_device: bool) -> dict[str, str]:

@@ -1,5 +1,6 @@
 """Frame mode in a whole graph: nvinfer gives token maps of frames, the head judges the boxes."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,8 @@ import pytest
 
 from demo.broker import PrivateBroker
 from ropewatch.boxes import ltwh_to_xyxy
+from ropewatch.client import Subscriber
+from ropewatch.files import sha256_of
 from ropewatch.manifest import Manifest, manifest_of
 from ropewatch.rope_head import head_of, load_head
 from ropewatch.settings import SiteSettings
@@ -113,6 +116,25 @@ def test_between_two_looks_a_verdict_holds_until_it_is_too_old(
     assert states(ran) == ["safe", "safe", third] * 10
     # The classifier's pauses are not the detector's.
     assert all(frame["detector_ran"] for frame in ran.frames)
+
+
+def test_status_and_incidents_say_which_head_judged(
+    clip: Path, broker: PrivateBroker, tmp_path: Path
+) -> None:
+    head = head_of(write_frame_models(tmp_path / "models"))
+    box = "ropewatch/v1/s/b"
+
+    with Subscriber(broker.host, broker.port, (f"{box}/status", f"{box}/+/+/incident")) as inbox:
+        run(frame_site(tmp_path / "models", {"cam": str(clip)}, broker), tmp_path)
+        found = [json.loads(message.payload) for message in inbox.messages(1.0)]
+
+    wanted = f"npz {sha256_of(head)[:12]}"
+    starts = [one["data"] for one in found if one.get("type", "").endswith("start.v1")]
+    assert [one["evidence"]["versions"]["head"] for one in starts] == [wanted]
+    # The last one is the will's, which knows no versions.
+    statuses = [one for one in found if one.get("versions")]
+    assert statuses
+    assert {one["versions"]["head"] for one in statuses} == {wanted}
 
 
 def test_a_head_of_another_export_stops_the_run(
