@@ -19,6 +19,8 @@ from ropewatch.judging import SmoothingSettings
 Floats = npt.NDArray[np.float64]
 
 TIE_S = 1e-6
+# Boxes compared at once: few calls for few people, and arrays that fit the caches for many.
+MOST_PAIRS = 16384
 
 
 class Smoother(Protocol):
@@ -39,7 +41,7 @@ class Smoother(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class _Frame:
-    """One past frame with its raw values.
+    """One past frame with somebody in it, and its raw values.
 
     Attributes:
         ts_s: its time.
@@ -102,6 +104,8 @@ class MedianSmoother:
         """
         current = _frame(boxes_xyxy_px, probabilities, ts_s, object_ids)
         self._buffer = [f for f in self._buffer if ts_s - f.ts_s < 2 * self._window_s]
+        if not len(current.probabilities):
+            return current.probabilities
         smoothed = self._medians(current)
         self._buffer.append(current)
         return smoothed
@@ -110,46 +114,52 @@ class MedianSmoother:
         near = [f for f in self._buffer if abs(current.ts_s - f.ts_s) <= self._window_s]
         # sorted() is stable, with reverse too: equal time stamps keep the order of arrival.
         newest_first = sorted([*near, current], key=lambda f: f.ts_s, reverse=True)
-        raw = current.probabilities
-        taken = np.zeros(len(raw), dtype=np.int64)
-        values = np.full((len(raw), min(self._newest, len(newest_first))), np.inf)
-        for frame in newest_first:
-            if frame is current:
-                rows, found = np.arange(len(raw)), raw
-            else:
-                rows, found = self._matches(current, frame)
-            room = taken[rows] < self._newest
-            rows, found = rows[room], found[room]
-            values[rows, taken[rows]] = found
-            taken[rows] += 1
-            if (taken == self._newest).all():
+        found = self._found(current, newest_first[: self._newest])
+        for start in range(self._newest, len(newest_first), self._newest):
+            if (np.count_nonzero(~np.isnan(found), axis=1) >= self._newest).all():
                 break
-        return _median_rows(values, taken, otherwise=raw)
+            more = self._found(current, newest_first[start : start + self._newest])
+            found = np.concatenate([found, more], axis=1)
+        return _medians_of_first(found, self._newest, otherwise=current.probabilities)
 
-    def _matches(self, current: _Frame, past: _Frame) -> tuple[npt.NDArray[np.int64], Floats]:
-        """Rows of the current frame that match a box of the past one, and its probabilities."""
-        if not len(past.probabilities) or not len(current.probabilities):
-            return np.zeros(0, dtype=np.int64), np.zeros(0)
-        likeness = self._likeness(current, past)
-        best = likeness.argmax(axis=1)
-        rows = np.flatnonzero(likeness[np.arange(len(best)), best] >= self._iou_min)
-        return rows, past.probabilities[best[rows]]
+    def _found(self, current: _Frame, frames: list[_Frame]) -> Floats:
+        """(N, F) the raw probability of each frame's best match; NaN where nothing matches."""
+        most = max(len(frame.probabilities) for frame in frames)
+        at_once = max(1, MOST_PAIRS // (most * len(current.probabilities)))
+        blocks = [frames[at : at + at_once] for at in range(0, len(frames), at_once)]
+        found = [self._matches(current, block) for block in blocks]
+        return found[0] if len(found) == 1 else np.concatenate(found, axis=1)
 
-    def _likeness(self, current: _Frame, past: _Frame) -> Floats:
-        """(N, M), highest is best; a match is `iou_min` or more."""
-        return iou_matrix(current.boxes_xyxy_px, past.boxes_xyxy_px)
+    def _matches(self, current: _Frame, frames: list[_Frame]) -> Floats:
+        sizes = np.array([len(frame.probabilities) for frame in frames])
+        starts = np.cumsum(sizes) - sizes
+        likeness = self._likeness(current, frames)
+        best = starts + _by_frame(likeness, starts, sizes).argmax(axis=2)
+        matches = likeness[np.arange(len(likeness))[:, None], best] >= self._iou_min
+        raw = np.concatenate([frame.probabilities for frame in frames])
+        found: Floats = np.where(matches, raw[best], np.nan)
+        for column, frame in enumerate(frames):
+            if frame is current:
+                found[:, column] = current.probabilities
+        return found
+
+    def _likeness(self, current: _Frame, frames: list[_Frame]) -> Floats:
+        """(N, people of all frames), highest is best; a match is `iou_min` or more."""
+        boxes = np.concatenate([frame.boxes_xyxy_px for frame in frames])
+        return iou_matrix(current.boxes_xyxy_px, boxes)
 
 
 class TrackSmoother(MedianSmoother):
     """Like `MedianSmoother`, but two boxes that both carry a track id match by it alone."""
 
-    def _likeness(self, current: _Frame, past: _Frame) -> Floats:
-        same = current.object_ids[:, None] == past.object_ids[None, :]
-        both_tracked = current.tracked[:, None] & past.tracked[None, :]
-        by_id = np.where(same, np.inf, -np.inf)
-        if both_tracked.all():
+    def _likeness(self, current: _Frame, frames: list[_Frame]) -> Floats:
+        ids = np.concatenate([frame.object_ids for frame in frames])
+        by_id = np.where(current.object_ids[:, None] == ids, np.inf, -np.inf)
+        tracked = np.concatenate([frame.tracked for frame in frames])
+        if tracked.all() and current.tracked.all():
             return by_id
-        return np.where(both_tracked, by_id, super()._likeness(current, past))
+        both_tracked = current.tracked[:, None] & tracked
+        return np.where(both_tracked, by_id, super()._likeness(current, frames))
 
 
 class WindowSmoother(TrackSmoother):
@@ -163,14 +173,24 @@ class WindowSmoother(TrackSmoother):
     def _medians(self, current: _Frame) -> Floats:
         past = [frame for frame in self._buffer if frame.ts_s <= current.ts_s]
         frames = [*sorted(past, key=lambda frame: frame.ts_s), current]
-        values = np.full((len(current.probabilities), len(frames)), np.nan)
-        for column, frame in enumerate(frames[:-1]):
-            rows, found = self._matches(current, frame)
-            values[rows, column] = found
-        values[:, -1] = current.probabilities
+        values = self._found(current, frames)
         times_s = np.array([frame.ts_s for frame in frames])
         weights = _times_stood(~np.isnan(values), times_s, current.ts_s - self._window_s)
         return _weighted_medians(values, weights, otherwise=current.probabilities)
+
+
+def _by_frame(
+    likeness: Floats, starts: npt.NDArray[np.int64], sizes: npt.NDArray[np.int64]
+) -> Floats:
+    """(N, F, M) of (N, people of all frames), M the most people of a frame.
+
+    Where a frame has fewer, its last one comes again, who never is the first of equals.
+    """
+    most = sizes.max()
+    if (sizes == most).all():
+        return likeness.reshape(len(likeness), len(sizes), most)
+    columns = starts[:, None] + np.minimum(np.arange(most), sizes[:, None] - 1)
+    return likeness[:, columns]
 
 
 def _times_stood(has: npt.NDArray[np.bool_], times_s: Floats, since_s: float) -> Floats:
@@ -222,13 +242,15 @@ def make_smoother(settings: SmoothingSettings) -> Smoother:
     return strategies[settings.strategy](settings.window_s, settings.iou_min, settings.newest)
 
 
-def _median_rows(values: Floats, taken: npt.NDArray[np.int64], *, otherwise: Floats) -> Floats:
-    """Median of the first `taken` values of each row; rows are padded with +inf."""
-    rows = np.arange(len(taken))
-    ordered = np.sort(values, axis=1)
-    count = np.maximum(taken, 1)
+def _medians_of_first(found: Floats, newest: int, *, otherwise: Floats) -> Floats:
+    """Median of the first `newest` numbers of each row that are not NaN; two at least."""
+    taken = ~np.isnan(found)
+    taken &= np.cumsum(taken, axis=1) <= newest
+    ordered = np.sort(np.where(taken, found, np.inf), axis=1)
+    count = np.count_nonzero(taken, axis=1)
+    rows = np.arange(len(found))
     middle = (ordered[rows, (count - 1) // 2] + ordered[rows, count // 2]) / 2
-    return np.where(taken >= 2, middle, otherwise)
+    return np.where(count >= 2, middle, otherwise)
 
 
 def _frame(
