@@ -26,6 +26,7 @@ from deepstream.publisher import Publisher
 from deepstream.reporter import Reporter
 from demo.crowd import Crowd
 from ropewatch.incidents import EndReason, IncidentEvent, Phase, Snapshot
+from ropewatch.moment import Moment
 from ropewatch.monitor import SourceMonitor
 from ropewatch.settings import SiteSettings
 from ropewatch.wire import Wire
@@ -33,7 +34,8 @@ from tests.sites import site
 
 FPS = 10.0
 STATUS_EVERY_S = 0.5
-DRAIN_TIMEOUT_S = 40.0
+# The publisher's longest pause, and what has piled up.
+DRAIN_TIMEOUT_S = 60.0
 JPEG_WH_PX = (640, 360)
 
 
@@ -95,14 +97,21 @@ class _Diary:
             os.write(self._file, ("\n".join(lines) + "\n").encode())
 
 
-class _SetClock:
-    """A wall clock that somebody sets while the box runs."""
+class _Clock:
+    """The machine's clocks, the wall clock as somebody sets it while the box runs."""
 
-    def __init__(self, file: str) -> None:
-        self._file = Path(file)
+    def __init__(self, file: str | None) -> None:
+        self._file = None if file is None else Path(file)
 
-    def __call__(self) -> int:
-        return time.time_ns() + int(self._file.read_text()) * 10**9
+    def unix_ns(self) -> int:
+        return time.time_ns() + self._offset_ns()
+
+    def moment(self) -> Moment:
+        moment = read_moment()
+        return replace(moment, unix_ns=moment.unix_ns + self._offset_ns())
+
+    def _offset_ns(self) -> int:
+        return 0 if self._file is None else int(self._file.read_text()) * 10**9
 
 
 class _Kept:
@@ -122,8 +131,8 @@ class _Box:
         self._load = load
         self._rng = random.Random(f"{load.seed} {load.diary}")
         self._diary = _Diary(load.diary)
-        unix_ns = time.time_ns if load.clock_file is None else _SetClock(load.clock_file)
-        self._outbox = Outbox(Path(load.state), settings.mqtt.outbox, unix_ns=unix_ns)
+        clock = _Clock(load.clock_file)
+        self._outbox = Outbox(Path(load.state), settings.mqtt.outbox, unix_ns=clock.unix_ns)
         wire = Wire(site=settings.site, box=settings.box, boot_id=self._outbox.boot_id)
         self._wire = wire
         self._publisher = Publisher(
@@ -135,7 +144,7 @@ class _Box:
             backend="cpu",
             versions={},
             status_every_s=STATUS_EVERY_S,
-            clock=lambda: replace(read_moment(), unix_ns=unix_ns()),
+            clock=clock.moment,
         )
         self._dispatcher = Dispatcher([self._reporter, _Kept(self._diary)])
         self._cameras = tuple(source.id for source in settings.sources)
@@ -151,7 +160,7 @@ class _Box:
             )
             for name in self._cameras
         ]
-        new_id = IncidentIds(wire.boot_id, unix_ns=unix_ns)
+        new_id = IncidentIds(wire.boot_id, unix_ns=clock.unix_ns)
         self._monitors = [SourceMonitor(name, settings, new_id) for name in self._cameras]
         self._told_s = 0.0
 

@@ -33,7 +33,7 @@ def test_a_broker_goes_and_comes_back(
         location = f"persistence true\npersistence_location {rig.folder / 'broker'}/\nuser root\n"
         rig.restart_broker(away_s=0, config=PATIENT + location)
     box = rig.start()
-    rounds, away_s = (6, 6.0) if long_form else (1, 1.5)
+    rounds, away_s = (4, 6.0) if long_form else (1, 1.5)
 
     for _ in range(rounds):
         rig.watch(box, 1.0)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from tests.faults.judge import Judgement
-from tests.faults.rig import PATIENT, Rig, start_program
+from tests.faults.rig import END_TIMEOUT_S, PATIENT, Rig, start_program
 
 pytestmark = [pytest.mark.broker, pytest.mark.slow]
 
@@ -108,7 +108,7 @@ def test_a_pulled_cable(
     box = start_program(load, {}, "ip", "netns", "exec", space)
     rig.wait_for_box()
 
-    for _ in range(5 if long_form else 1):
+    for _ in range(3 if long_form else 1):
         time.sleep(1.0)
         subprocess.run(["ip", "link", "set", link, "down"], check=True)
         time.sleep(25.0 if long_form else 3.0)
@@ -116,7 +116,7 @@ def test_a_pulled_cable(
         time.sleep(1.0)
     box.terminate()
 
-    assert box.wait(60) == 0
+    assert box.wait(END_TIMEOUT_S) == 0
     judgement = rig.judge()
     assert judgement.late > 0
     verdict(f"cable pulled for {25 if long_form else 3} s", judgement)

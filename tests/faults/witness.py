@@ -2,6 +2,7 @@
 
 import hashlib
 import threading
+import time
 from dataclasses import dataclass, field
 
 from demo.broker import PrivateBroker
@@ -9,6 +10,9 @@ from ropewatch.client import Subscriber
 from ropewatch.incidents import EndReason, Phase
 from ropewatch.payloads import BoxStatus, CameraState, IncidentMessage
 from ropewatch.reading import parse
+
+QUIET_S = 0.4
+SETTLE_TIMEOUT_S = 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +49,8 @@ class Testimony:
 
     Attributes:
         incidents: by message id; copies are the same but for their delivery.
-        copies: how many came beyond the first of each.
+        received: how many messages came, of all kinds.
+        copies: how many of them were of incidents.
         late: ids of messages of which a copy came late.
         pictures: digests.
         states: the newest of each camera, by name.
@@ -56,6 +61,7 @@ class Testimony:
     __test__ = False
 
     incidents: dict[str, Heard] = field(default_factory=dict)
+    received: int = 0
     copies: int = 0
     late: set[str] = field(default_factory=set)
     pictures: set[str] = field(default_factory=set)
@@ -65,6 +71,7 @@ class Testimony:
 
     def take(self, topic: str, payload: bytes) -> None:
         """Remember one message."""
+        self.received += 1
         if "/snapshot/" in topic:
             self.pictures.add(hashlib.sha256(payload).hexdigest())
             return
@@ -89,8 +96,6 @@ class Witness:
     def __init__(self) -> None:
         self.testimony = Testimony()
         self.trouble: Exception | None = None
-        self._received = 0
-        self._quiet = threading.Event()
         self._listeners: list[threading.Thread] = []
         self._leaving = threading.Event()
 
@@ -106,6 +111,15 @@ class Witness:
         self._listeners = [listener]
         if not ready.wait(20):
             raise AssertionError("the witness got no subscription")
+
+    def wait_until_quiet(self) -> None:
+        """Wait until nothing has come for a while."""
+        until_s = time.monotonic() + SETTLE_TIMEOUT_S
+        heard, quiet_s = -1, time.monotonic()
+        while time.monotonic() - quiet_s < QUIET_S and time.monotonic() < until_s:
+            if heard != self.testimony.received:
+                heard, quiet_s = self.testimony.received, time.monotonic()
+            time.sleep(0.02)
 
     def leave(self) -> None:
         """Take what has arrived, and unsubscribe."""
