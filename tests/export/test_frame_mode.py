@@ -150,6 +150,16 @@ def test_equal_constants_are_kept_once(exported: dict[str, Path]) -> None:
     assert len(tables) == 2
 
 
+@pytest.mark.slow
+def test_vit_s_over_whole_frames_stays_below_95_mb() -> None:
+    model = build(crop_wh=(192, 384), backbone_kwargs={}, hidden=(256,))
+
+    graph = frame.frame_graph(model, frame.Frames(), batch="dynamic")
+
+    # The rotary tables are there once and not in each of twelve layers.
+    assert 86e6 < graph.ByteSize() < 95e6
+
+
 def test_frame_export_refuses_what_cannot_be(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="frame_wh: 100 x 96, want multiples of the backbone's"):
         frame.frame_graph(build(), frame.Frames((100, 96)), batch=1)
