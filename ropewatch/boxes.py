@@ -10,6 +10,8 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from ropewatch.observations import BoxLtwh
+
 Boxes = npt.NDArray[np.float32]
 Boxes64 = npt.NDArray[np.float64]
 
@@ -50,36 +52,6 @@ def ltwh_to_xyxy(boxes_ltwh_px: npt.ArrayLike) -> Boxes64:
     return np.hstack([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]])
 
 
-def expand_boxes(
-    boxes_ltwh_px: npt.ArrayLike, *, x_each_side: float, y_top: float, y_bottom: float
-) -> Boxes64:
-    """Grow every box by shares of its own width and height; nothing is clipped.
-
-    Args:
-        boxes_ltwh_px: (N, 4), columns left, top, width, height. N may be 0.
-        x_each_side: box widths added on the left and again on the right.
-        y_top: box heights added above.
-        y_bottom: box heights added below.
-
-    Returns:
-        (N, 4) float64, a new array; boxes may leave the frame.
-
-    Raises:
-        ValueError: the array is not (N, 4), or a share is negative.
-    """
-    for name, share in (("x_each_side", x_each_side), ("y_top", y_top), ("y_bottom", y_bottom)):
-        if not share >= 0:
-            raise ValueError(f"{name}: {share}, want 0 or more")
-    left, top, width, height = _checked(boxes_ltwh_px, "boxes_ltwh_px").T
-    grown = (
-        left - x_each_side * width,
-        top - y_top * height,
-        (1 + 2 * x_each_side) * width,
-        (1 + y_top + y_bottom) * height,
-    )
-    return np.stack(grown, axis=1)
-
-
 def crop_boxes(
     boxes_ltwh_px: npt.ArrayLike,
     *,
@@ -114,48 +86,53 @@ def crop_boxes(
     Raises:
         ValueError: not (N, 4), a negative share, or a frame smaller than the smallest crop.
     """
-    smallest, largest = _side_limits(frame_wh_px, network_wh_px, limit_scale=limit_scale)
-    frame = np.asarray(frame_wh_px, dtype=np.float64) // 2 * 2
-    cut_near, cut_far = _grown_and_cut(boxes_ltwh_px, expansion, frame)
-    near, far = np.ceil(cut_near / 2) * 2, np.floor(cut_far / 2) * 2
+    frame, smallest, largest = _side_limits(frame_wh_px, network_wh_px, limit_scale=limit_scale)
+    before, whole = _growth(expansion.x_each_side, expansion.y_top, expansion.y_bottom)
+    boxes = _between(_checked(boxes_ltwh_px, "boxes_ltwh_px"), _LEAST_LTWH_PX, _FAR_PX)
+    boxes[np.isnan(boxes)] = 0
+    size = boxes[:, 2:]
+    grown = boxes[:, :2] - before * size
+    near = np.ceil(_between(grown, 0, frame) / 2) * 2
+    far = np.floor(_between(grown + whole * size, 0, frame) / 2) * 2
     side = _between(far - near, smallest, largest)
     # For a side that was legal already, this is `near` itself.
     start = np.floor((near + far - side) / 4) * 2
-    return np.hstack([_between(start, 0, frame - side), side]).astype(np.float32)
+    start = _between(start, 0, frame - side)
+    return np.concatenate([start, side], axis=1, dtype=np.float32)
 
 
-def shorter_sides(
-    boxes_ltwh_px: npt.ArrayLike, *, expansion: Expansion, frame_wh_px: tuple[int, int]
-) -> Boxes64:
-    """Shorter side of each person's crop before it is fitted to what the scaler can do.
+def shorter_side_px(
+    box_ltwh_px: BoxLtwh, *, expansion: Expansion, frame_wh_px: tuple[int, int]
+) -> float:
+    """Shorter side of a person's crop before it is fitted to what the scaler can do.
 
     `crop_boxes` never makes a crop smaller than the scaler's limit; what it adds to reach that
     shows nothing of the person. So this, not the crop, tells how much there is to see.
 
     Args:
-        boxes_ltwh_px: (N, 4), as for `crop_boxes`. N may be 0.
+        box_ltwh_px: finite numbers.
         expansion: the three shares of `ExpansionSettings`.
         frame_wh_px: muxer output.
 
     Returns:
-        (N,) float64, pixels, 0 or more.
+        Pixels, 0 or more.
     """
-    frame = np.asarray(frame_wh_px, dtype=np.float64)
-    near, far = _grown_and_cut(boxes_ltwh_px, expansion, frame)
-    sides: Boxes64 = (far - near).min(axis=1)
-    return sides
+    left, top, width, height = box_ltwh_px
+    x, above, below = expansion.x_each_side, expansion.y_top, expansion.y_bottom
+    return min(
+        _seen_px(left, width, x, x, frame_wh_px[0]),
+        _seen_px(top, height, above, below, frame_wh_px[1]),
+    )
 
 
-def _grown_and_cut(
-    boxes_ltwh_px: npt.ArrayLike, expansion: Expansion, frame: Boxes64
-) -> tuple[Boxes64, Boxes64]:
-    """Left top and right bottom, (N, 2) each, of the grown boxes within the frame."""
-    boxes = _between(_checked(boxes_ltwh_px, "boxes_ltwh_px"), _LEAST_LTWH_PX, _FAR_PX)
-    boxes[np.isnan(boxes)] = 0
-    x, top, bottom = expansion.x_each_side, expansion.y_top, expansion.y_bottom
-    grown = expand_boxes(boxes, x_each_side=x, y_top=top, y_bottom=bottom)
-    near = grown[:, :2]
-    return _between(near, 0, frame), _between(near + grown[:, 2:], 0, frame)
+def _seen_px(
+    start_px: float, length_px: float, before: float, after: float, frame_px: int
+) -> float:
+    """How much of a grown side lies in the frame."""
+    length_px = min(max(length_px, 0.0), _FAR_PX)
+    near = min(max(start_px, -_FAR_PX), _FAR_PX) - before * length_px
+    far = near + (1 + before + after) * length_px
+    return min(max(far, 0.0), frame_px) - min(max(near, 0.0), frame_px)
 
 
 def _between(array: Boxes64, low: npt.ArrayLike, high: npt.ArrayLike) -> Boxes64:
@@ -165,10 +142,22 @@ def _between(array: Boxes64, low: npt.ArrayLike, high: npt.ArrayLike) -> Boxes64
 
 
 @functools.lru_cache
+def _growth(x_each_side: float, y_top: float, y_bottom: float) -> tuple[Boxes64, Boxes64]:
+    """How far left and top move, and the size, each (2,), in shares of width and height."""
+    for name, share in (("x_each_side", x_each_side), ("y_top", y_top), ("y_bottom", y_bottom)):
+        if not share >= 0:
+            raise ValueError(f"{name}: {share}, want 0 or more")
+    before = np.array([x_each_side, y_top])
+    whole = np.array([1 + 2 * x_each_side, 1 + y_top + y_bottom])
+    before.flags.writeable = whole.flags.writeable = False
+    return before, whole
+
+
+@functools.lru_cache
 def _side_limits(
     frame_wh_px: tuple[int, int], network_wh_px: tuple[int, int], *, limit_scale: bool
-) -> tuple[Boxes64, Boxes64]:
-    """Smallest and largest even side, each (2,) for width and height."""
+) -> tuple[Boxes64, Boxes64, Boxes64]:
+    """The frame, the smallest and the largest even side, each (2,) for width and height."""
     frame = np.asarray(frame_wh_px, dtype=np.float64) // 2 * 2
     network = np.asarray(network_wh_px, dtype=np.float64)
     if (network < 1).any():
@@ -184,9 +173,9 @@ def _side_limits(
             f"for a network of {network_wh_px}: no crop of this frame can be scaled to it; "
             f"use a larger muxer frame or scaling-compute-hw=1"
         )
-    for limits in (smallest, largest):
+    for limits in (frame, smallest, largest):
         limits.flags.writeable = False
-    return smallest, largest
+    return frame, smallest, largest
 
 
 def iou_matrix(a_xyxy_px: npt.ArrayLike, b_xyxy_px: npt.ArrayLike) -> Boxes64:
@@ -217,3 +206,15 @@ def iou_matrix(a_xyxy_px: npt.ArrayLike, b_xyxy_px: npt.ArrayLike) -> Boxes64:
     np.maximum(union, 1e-9, out=union)
     inter /= union
     return inter
+
+
+def iou(a_ltwh_px: BoxLtwh, b_ltwh_px: BoxLtwh) -> float:
+    """Intersection over union of two boxes: `iou_matrix` to the last bit, without arrays."""
+    a_left, a_top, b_left, b_top = *a_ltwh_px[:2], *b_ltwh_px[:2]
+    a_right, a_bottom = a_left + a_ltwh_px[2], a_top + a_ltwh_px[3]
+    b_right, b_bottom = b_left + b_ltwh_px[2], b_top + b_ltwh_px[3]
+    width = max(0.0, min(a_right, b_right) - max(a_left, b_left))
+    inter = width * max(0.0, min(a_bottom, b_bottom) - max(a_top, b_top))
+    area_a = (a_right - a_left) * (a_bottom - a_top)
+    area_b = (b_right - b_left) * (b_bottom - b_top)
+    return inter / max(area_a + area_b - inter, 1e-9)

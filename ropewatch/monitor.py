@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ropewatch.boxes import ltwh_to_xyxy, shorter_sides
+from ropewatch.boxes import ltwh_to_xyxy, shorter_side_px
 from ropewatch.decision import NS_PER_S, RopeState, Rule, to_ns
 from ropewatch.incidents import Acknowledgement, EndReason, IncidentEvent, Phase, Snapshot
 from ropewatch.judging import SmoothingSettings
@@ -221,14 +221,13 @@ class SourceMonitor:
 
     def _judge(self, frame: FrameObservation, seen: list[Person]) -> set[int]:
         """Smooth the fresh scores and weigh them; returns the rows that had one."""
-        large = self._large_enough(frame)
         rows = [
             (number, person, float(observation.score), observation)
             for number, (person, observation) in enumerate(zip(seen, frame.persons, strict=True))
             if observation.score is not None
             and person.watched
-            and large[number]
             and _is_finite(observation)
+            and self._is_large_enough(observation, frame.frame_wh_px)
         ]
         boxes = np.array([o.box_ltwh_px for *_, o in rows], dtype=np.float64).reshape(-1, 4)
         smoothed = self._smoother.smooth(
@@ -256,14 +255,13 @@ class SourceMonitor:
         decision = person.decision
         return decision.smoothed if decision.is_fresh(self._now_ns) else None
 
-    def _large_enough(self, frame: FrameObservation) -> list[bool]:
-        """Say of each person whether there is enough of them to see."""
-        boxes = np.array([o.box_ltwh_px for o in frame.persons], dtype=np.float64).reshape(-1, 4)
-        sides = shorter_sides(
-            boxes, expansion=self._classifier.expansion, frame_wh_px=frame.frame_wh_px
-        )
-        large: list[bool] = (sides >= self._decision.min_crop_px).tolist()
-        return large
+    def _is_large_enough(
+        self, observation: PersonObservation, frame_wh_px: tuple[int, int]
+    ) -> bool:
+        """Say whether there is enough of a person to see."""
+        expansion, box = self._classifier.expansion, observation.box_ltwh_px
+        side_px = shorter_side_px(box, expansion=expansion, frame_wh_px=frame_wh_px)
+        return side_px >= self._decision.min_crop_px
 
     def _tell(self, person: Person, ntp_ns: int | None) -> list[IncidentEvent]:
         """Start, update or end the person's incident as its decision says."""

@@ -17,13 +17,12 @@ here can tell: boxes with IoU >= 0.5 are noted as crossed on both people, and fo
 cross nobody's time on the release side grows (docs/decisions/0003-doubt-in-a-crossing.md).
 """
 
+import itertools
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
-from ropewatch.boxes import iou_matrix, ltwh_to_xyxy
+from ropewatch.boxes import iou, iou_matrix, ltwh_to_xyxy
 from ropewatch.decision import NS_PER_S, PersonDecision, Rule
 from ropewatch.evidence import EvidenceLog
 from ropewatch.incidents import Acknowledgement, Snapshot
@@ -181,9 +180,9 @@ class People:
         ).tolist()
         pairs: list[tuple[int, float, int, Person]] = []
         for row, of_row in zip(rows, ious, strict=True):
-            for person, iou in zip(missing, of_row, strict=True):
-                if iou >= SAME_IOU:
-                    pairs.append((0, -iou, row, person))
+            for person, overlap in zip(missing, of_row, strict=True):
+                if overlap >= SAME_IOU:
+                    pairs.append((0, -overlap, row, person))
                     continue
                 sides = _sides_apart(person.box_ltwh_px, observations[row].box_ltwh_px)
                 if sides is not None and sides <= _near_sides(now_ns - person.seen_ns):
@@ -196,13 +195,25 @@ class People:
 
 
 def _note_crossings(people: Sequence[Person]) -> None:
-    if len(people) < 2:
-        return
-    boxes = ltwh_to_xyxy([person.box_ltwh_px for person in people])
-    for one, other in np.argwhere(np.triu(iou_matrix(boxes, boxes) >= CROSSED_IOU, k=1)).tolist():
-        for person, across in ((people[one], people[other]), (people[other], people[one])):
+    for row, other_row in sorted(_crossing([person.box_ltwh_px for person in people])):
+        one, other = people[row], people[other_row]
+        for person, across in ((one, other), (other, one)):
             person.log.saw_crossing(across.number)
             person.decision.doubt()
+
+
+def _crossing(boxes_ltwh_px: Sequence[BoxLtwh]) -> Iterator[tuple[int, int]]:
+    """Pairs of boxes with `CROSSED_IOU`, the smaller index first."""
+    # From left to right: a box is tried with those that begin before it ends.
+    rows = [row for row, box in enumerate(boxes_ltwh_px) if math.isfinite(box[0])]
+    rows.sort(key=lambda row: boxes_ltwh_px[row][0])
+    for place, row in enumerate(rows, start=1):
+        box = boxes_ltwh_px[row]
+        for other in itertools.islice(rows, place, None):
+            if boxes_ltwh_px[other][0] >= box[0] + box[2]:
+                break
+            if iou(box, boxes_ltwh_px[other]) >= CROSSED_IOU:
+                yield min(row, other), max(row, other)
 
 
 def _near_sides(absent_ns: int) -> float:

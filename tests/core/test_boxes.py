@@ -1,5 +1,6 @@
 """Expected numbers are worked by hand; `nvinfer_rounds` is the arithmetic of nvinfer's crop."""
 
+import functools
 import math
 
 import numpy as np
@@ -9,9 +10,10 @@ from hypothesis import strategies as st
 
 from ropewatch.boxes import (
     crop_boxes,
-    expand_boxes,
+    iou,
     iou_matrix,
     ltwh_to_xyxy,
+    shorter_side_px,
 )
 from ropewatch.settings import ExpansionSettings
 
@@ -152,10 +154,21 @@ def test_crop_boxes_refuse_a_frame_smaller_than_the_smallest_crop() -> None:
         crop_boxes([], expansion=AS_IS, frame_wh_px=(640, 64), network_wh_px=(2048, 2048))
 
 
-def test_expand_boxes_may_leave_the_frame() -> None:
-    grown = expand_boxes([(10, 20, 40, 100)], x_each_side=1, y_top=0.5, y_bottom=1.5)
+def test_crop_boxes_may_be_told_a_larger_person_than_the_frame() -> None:
+    crop = _crop((10, 20, 40, 100), ExpansionSettings(x_each_side=1, y_top=0.5, y_bottom=1.5))
 
-    assert grown.tolist() == [[-30, -30, 120, 300]]
+    # Grown to -30, -30, 120 x 300, and cut.
+    assert crop == [0, 0, 90, 270]
+
+
+def test_the_shorter_side_counts_what_lies_in_the_frame() -> None:
+    grown = ExpansionSettings(x_each_side=1, y_top=0.5, y_bottom=1.5)
+    tell = functools.partial(shorter_side_px, frame_wh_px=FRAME_WH_PX)
+
+    assert tell((10, 20, 40, 100), expansion=grown) == 90
+    assert tell((100, 200, 6, 5), expansion=grown) == 15
+    assert tell((5000, 20, 40, 100), expansion=grown) == 0
+    assert tell((10, 20, -4, 100), expansion=AS_IS) == 0
 
 
 def test_conversion_names_the_shape_it_was_given() -> None:
@@ -163,15 +176,14 @@ def test_conversion_names_the_shape_it_was_given() -> None:
         ltwh_to_xyxy(np.zeros(4))
 
 
-def test_expand_boxes_refuse_a_negative_share() -> None:
+def test_crop_boxes_refuse_a_negative_share() -> None:
     with pytest.raises(ValueError, match=r"y_top: -0.1, want 0 or more"):
-        expand_boxes(np.zeros((1, 4)), x_each_side=0, y_top=-0.1, y_bottom=0)
+        _crop((0, 0, 10, 10), ExpansionSettings.model_construct(y_top=-0.1))
 
 
 def test_functions_of_an_empty_frame_are_empty() -> None:
     none = np.zeros((0, 4))
 
-    assert expand_boxes(none, x_each_side=1, y_top=1, y_bottom=1).shape == (0, 4)
     assert ltwh_to_xyxy(none).shape == (0, 4)
     assert iou_matrix(none, np.zeros((3, 4))).shape == (0, 3)
     assert iou_matrix(np.zeros((3, 4)), none).shape == (3, 0)
@@ -190,3 +202,17 @@ def test_iou_matrix_worked_by_hand() -> None:
 
 def test_iou_of_boxes_without_area_is_zero_not_nan() -> None:
     assert iou_matrix([(5, 5, 5, 5)], [(5, 5, 5, 5)]).tolist() == [[0.0]]
+
+
+@given(boxes_of_any_kind, boxes_of_any_kind)
+def test_iou_of_two_boxes_is_that_of_the_matrix_to_the_last_bit(
+    some: list[tuple[float, float, float, float]], others: list[tuple[float, float, float, float]]
+) -> None:
+    one = np.reshape(np.array(some, np.float64), (-1, 4))
+    other = np.reshape(np.array(others, np.float64), (-1, 4))
+
+    with np.errstate(over="ignore", invalid="ignore"):
+        matrix = iou_matrix(ltwh_to_xyxy(one), ltwh_to_xyxy(other))
+
+    pairs = [[iou(a, b) for b in others] for a in some]
+    np.testing.assert_array_equal(np.reshape(pairs, matrix.shape), matrix)
