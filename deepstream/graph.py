@@ -1,5 +1,6 @@
 """The plan made real: a Gst.Pipeline with its links and probes."""
 
+import logging
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -9,7 +10,11 @@ from deepstream.meta import FrameMeta
 from deepstream.picture import PictureBranch
 from deepstream.plan import ElementSpec, LinkSpec, Plan
 from deepstream.probes.guard import GuardedProbe, Stage
+from ropewatch.element_properties import since
 from ropewatch.errors import BackendError, SettingsError
+from ropewatch.nvinfer_keys import Since
+
+log = logging.getLogger("ropewatch.graph")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +76,12 @@ def _make(spec: ElementSpec) -> Any:
             f"gst-inspect-1.0 {spec.factory} says what is wrong, scripts/setup installs GStreamer"
         )
     for key, value in spec.properties.items():
+        if since(spec.factory, key) is not Since.BOTH and element.find_property(key) is None:
+            # An older release: the element does without, where gst-python would raise TypeError.
+            log.warning(
+                "property not in this release, left out element=%s property=%s", spec.name, key
+            )
+            continue
         wanted = Gst.Caps.from_string(value) if key == "caps" else value
         try:
             element.set_property(key, wanted)
