@@ -150,6 +150,8 @@ def _findings(one: Rule, config: Config) -> list[Finding]:
             hit.edits,
         )
         for hit in one.find(config)
+        # Of a value that nvinfer refuses only that is known; its default says nothing about it.
+        if hit.line is not None or not config.refused(hit.key, hit.group)
     ]
 
 

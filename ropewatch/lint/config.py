@@ -167,6 +167,13 @@ class Config:
             )
         return int(dims[2]), int(dims[1])
 
+    def refused(self, key: str | None, group: str = PROPERTY_GROUP) -> bool:
+        """Say whether a key stands there with a value that nvinfer does not take."""
+        suffix = group.removeprefix(CLASS_GROUP_PREFIX)
+        taken = self.values if group == PROPERTY_GROUP else self.classes.get(suffix, {})
+        written = any(e.group == group and e.name == key for e in self.text.entries)
+        return written and key not in taken
+
     def line(self, key: str | None, group: str = PROPERTY_GROUP) -> int:
         """Line of a key's last appearance, else of its group, else 1."""
         lines = [e.line for e in self.text.entries if e.group == group and e.name == key]

@@ -75,6 +75,17 @@ def test_a_finding_names_the_line_and_the_nearest_key() -> None:
     assert finding.fix == "write batch-size"
 
 
+def test_a_refused_value_is_not_taken_for_the_default(tmp_path: Path) -> None:
+    text = (BROKEN / "RW110" / "config.txt").read_text()
+    path = tmp_path / "config.txt"
+    path.write_text(text.replace("[property]", "[property]\ncluster-mode=7", 1))
+
+    codes = [one.code for one in check_files([path])]
+
+    assert "RW002" in codes
+    assert "RW110" not in codes
+
+
 @pytest.mark.parametrize("text", ["[property]\nno equals sign\n", "gie-unique-id=1\n", "", "\xff"])
 def test_what_glib_refuses_is_unusable(text: str, tmp_path: Path) -> None:
     path = tmp_path / "config.txt"
