@@ -137,6 +137,7 @@ class _Run:
                 app.smooth.close(index, why)
                 del self._ending[index]
         app.voice.reporter.box_status(app.health.reasons(), counters=app.health.read())
+        app.telemetry.tick(connected=app.voice.publisher.connected)
         self._fail_if_asked()
 
     def _fail_if_asked(self) -> None:

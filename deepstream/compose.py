@@ -25,6 +25,7 @@ from deepstream.publisher import Publisher
 from deepstream.recorder import Recorder
 from deepstream.reporter import Reporter, no_picture
 from deepstream.snapshots import FRAME_QUALITY, Snapshots
+from deepstream.telemetry import TelemetryTeller
 from ropewatch.decision import to_ns
 from ropewatch.errors import SettingsError
 from ropewatch.labels import check_person_class, read_detector_labels
@@ -39,6 +40,7 @@ from ropewatch.wire import Wire
 class Voice:
     """Everything that carries decisions out of the box."""
 
+    wire: Wire
     outbox: Outbox
     publisher: Publisher
     reporter: Reporter
@@ -56,6 +58,7 @@ class App:
     smooth: SmoothStage
     voice: Voice
     health: Health
+    telemetry: TelemetryTeller
 
 
 def compose(site: SiteSettings, backend: Backend) -> App:
@@ -83,7 +86,8 @@ def compose(site: SiteSettings, backend: Backend) -> App:
     if voice.snapshots is not None:
         stages["snapshot"] = voice.snapshots
     graph = build_graph(make_plan(site), stages, door.frames)
-    return App(site, graph, smooth, voice, _make_health(site, graph, smooth, voice))
+    health = _make_health(site, graph, smooth, voice)
+    return App(site, graph, smooth, voice, health, _make_telemetry(site, voice, health))
 
 
 def _read_configs(
@@ -136,7 +140,7 @@ def _make_voice(site: SiteSettings, backend: Backend, versions: Mapping[str, str
     )
     recorder = None if site.recording is None else Recorder(site.recording)
     handlers: list[Handler] = [reporter] if recorder is None else [reporter, recorder]
-    return Voice(outbox, publisher, reporter, recorder, Dispatcher(handlers), snapshots)
+    return Voice(wire, outbox, publisher, reporter, recorder, Dispatcher(handlers), snapshots)
 
 
 def _make_snapshots(site: SiteSettings, backend: Backend) -> Snapshots | None:
@@ -227,6 +231,18 @@ def _make_health(site: SiteSettings, graph: Graph, smooth: SmoothStage, voice: V
             "session_takeovers": lambda: voice.publisher.takeovers,
         },
         conditions=lambda: [*voice.outbox.troubles(), *(picture.troubles() if picture else ())],
+    )
+
+
+def _make_telemetry(site: SiteSettings, voice: Voice, health: Health) -> TelemetryTeller:
+    names = [source.id for source in site.sources]
+    return TelemetryTeller(
+        voice.wire,
+        voice.outbox,
+        counts=lambda: dict(zip(names, health.counts(), strict=True)),
+        counters=health.read,
+        state_dir=state_dir(site),
+        every_s=site.health.telemetry_every_s,
     )
 
 

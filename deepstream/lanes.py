@@ -51,12 +51,14 @@ class Post:
         lane: how urgent it is.
         incident_id: of a start, update or end; until its end is kept, a restart will end it.
         is_end: it is that incident's end.
+        frame_age_s: how old the frame was that it is about; None where that is not known.
     """
 
     message: Message
     lane: Lane
     incident_id: str | None = None
     is_end: bool = False
+    frame_age_s: float | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -75,6 +77,7 @@ class Entry:
         losses: connections that ended while it was on its way.
         deferrals: how often the broker has put it off.
         refused: it was set aside before.
+        frame_age_s: how old its frame was when it was handed over; None where not known.
     """
 
     number: int
@@ -88,6 +91,7 @@ class Entry:
     losses: int = 0
     deferrals: int = 0
     refused: bool = False
+    frame_age_s: float | None = None
 
     @property
     def is_suspect(self) -> bool:

@@ -18,6 +18,7 @@ from ulid import ULID
 from deepstream.journal import Batch, Left
 from deepstream.keeper import Keeper
 from deepstream.lanes import OVERHEAD_BYTES, Entry, Lane, Lanes, Post
+from deepstream.latency import Latencies, Percentiles
 from ropewatch.settings import OutboxSettings
 from ropewatch.wire import Message, stamped
 
@@ -51,6 +52,23 @@ class OutboxCounters:
     dropped: Counter[Lane]
 
 
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What an outbox has measured.
+
+    Attributes:
+        waiting: messages that are neither delivered nor set aside.
+        waiting_bytes: what counts against the bound, messages that were set aside included.
+        delivered: incident messages of this run with the time of their frame.
+        latency: from that frame until the broker had the message; None before the first.
+    """
+
+    waiting: int
+    waiting_bytes: int
+    delivered: int
+    latency: Percentiles | None
+
+
 class Outbox:
     """Keeps messages until the broker has them; any thread may call it.
 
@@ -70,6 +88,7 @@ class Outbox:
         unix_ns: Callable[[], int] = time.time_ns,
     ) -> None:
         self.counters = OutboxCounters(0, 0, 0, Counter())
+        self._latencies = Latencies()
         self._settings = settings
         self._clock, self._unix_ns = clock, unix_ns
         self._lanes = Lanes(max_bytes=settings.max_bytes, max_age_s=settings.max_age_s)
@@ -97,6 +116,16 @@ class Outbox:
         """Messages that are neither delivered nor set aside."""
         with self._changed:
             return self._lanes.waiting
+
+    def measure(self) -> Measured:
+        """Return what waits now, and how long delivery took."""
+        with self._changed:
+            return Measured(
+                waiting=self._lanes.waiting,
+                waiting_bytes=self._lanes.bytes,
+                delivered=self._latencies.count,
+                latency=self._latencies.percentiles(),
+            )
 
     def offer(self, *posts: Post) -> None:
         """Take messages; those of incidents are on disk, as one transaction, when it returns.
@@ -145,6 +174,8 @@ class Outbox:
                 # The answer came when its connection was given up: it is sent again.
                 return
             self.counters.delivered += 1
+            if entry.frame_age_s is not None:
+                self._latencies.add(self._clock() - entry.queued_s + entry.frame_age_s)
             self._lanes.delivered(entry, self._clock())
             self._forget_on_disk(entry)
             self._changed.notify_all()
@@ -238,6 +269,7 @@ class Outbox:
             size_bytes=len(message.payload) + OVERHEAD_BYTES,
             queued_s=self._clock(),
             queued_unix_ns=self._unix_ns(),
+            frame_age_s=post.frame_age_s,
         )
         if post.lane.on_disk:
             self._keeper.insert(entry)

@@ -187,7 +187,9 @@ class Reporter:
 
     def _incident(self, event: IncidentEvent) -> Post:
         self._sequence += 1
-        message = self._wire.incident(event, sequence=self._sequence, now=self._now())
+        now = self._now()
+        message = self._wire.incident(event, sequence=self._sequence, now=now)
+        age_s = None if event.ntp_ns is None else (now.unix_ns - event.ntp_ns) / 1e9
         open_here = self._open.setdefault(event.source_id, {})
         if event.phase is Phase.START:
             self.incidents += 1
@@ -195,7 +197,9 @@ class Reporter:
         elif event.phase is Phase.END:
             open_here.pop(event.incident_id, None)
         lane = Lane.UPDATE if event.phase is Phase.UPDATE else Lane.ALERT
-        return Post(message, lane, event.incident_id, is_end=event.phase is Phase.END)
+        return Post(
+            message, lane, event.incident_id, is_end=event.phase is Phase.END, frame_age_s=age_s
+        )
 
     def _recover(self) -> None:
         """End what was open when an earlier run was killed; nobody has watched it since."""

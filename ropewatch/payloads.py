@@ -15,7 +15,7 @@ from ropewatch.moment import ClockSource, CorrectionReason
 from ropewatch.section import Name
 from ropewatch.settings import AlertWhen
 
-SCHEMA_VERSION: Final = "1.3"
+SCHEMA_VERSION: Final = "1.4"
 
 Rfc3339 = Annotated[str, StringConstraints(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$")]
 # Meant to be between 0 and 1, not held to it: a half-precision engine may give 1.0005, and no
@@ -23,6 +23,7 @@ Rfc3339 = Annotated[str, StringConstraints(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:
 Share = Annotated[float, Field(allow_inf_nan=False)]
 Seconds = Annotated[float, Field(ge=0)]
 Count = Annotated[int, Field(ge=0)]
+Rate = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Milliseconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 # Any minor version of this major one: a consumer reads the boxes that are not updated yet.
 Version = Annotated[str, StringConstraints(pattern=r"^1\.\d+$")]
@@ -306,3 +307,51 @@ class CameraState(Payload):
     open_incidents: tuple[str, ...] = Field(description="Ids, oldest person first.")
     counts: StateCounts
     time: Rfc3339
+
+
+class CameraTelemetry(Payload):
+    """One camera, since the telemetry before."""
+
+    frames_per_s: Rate = Field(description="Judged frames.")
+    people_per_frame: Rate | None = Field(description="null without a frame.")
+    scores_per_s: Rate = Field(description="People of whom the classifier gave a score.")
+
+
+class DeliveryTelemetry(Payload):
+    """How long incident messages took, from their frame at the muxer to the broker's answer."""
+
+    count: Count = Field(description="Of this run; only those of which the frame's time is known.")
+    p50_ms: Milliseconds | None = Field(
+        description="Half of the newest 1,000 took no longer; null before the first."
+    )
+    p95_ms: Milliseconds | None
+    p99_ms: Milliseconds | None
+
+
+class QueueTelemetry(Payload):
+    """What waits for the broker."""
+
+    messages: Count
+    bytes: Count
+
+
+class Telemetry(Payload):
+    """What a box measures of itself. Since 1.4."""
+
+    version: Version = SCHEMA_VERSION
+    site: Name
+    box: Name
+    boot_id: str = Field(min_length=1)
+    time: Rfc3339
+    monotonic_ms: Milliseconds
+    interval_s: Seconds = Field(description="Since the telemetry before, or since the start.")
+    cameras: dict[str, CameraTelemetry]
+    delivery: DeliveryTelemetry
+    queue: QueueTelemetry
+    counters: dict[str, Count] = Field(description="As in the box's status.")
+    temperatures_c: dict[str, float] = Field(
+        description="Of the kernel's thermal zones, by their type; empty where there are none."
+    )
+    disk_free_bytes: Count | None = Field(
+        description="Where messages are kept; null when that cannot be read."
+    )

@@ -1,6 +1,7 @@
 """JSON Schemas, AsyncAPI and the contract's lock, written from the models and the topic table.
 
-Run from the checkout: python -m ropewatch.schema
+Run from the checkout: python -m ropewatch.schema. With --amend it changes the contract under its
+version, which is right only for a version that no release has had.
 """
 
 import json
@@ -52,14 +53,14 @@ def _fields(topic: Topic) -> dict[str, str]:
     return {"topic": topic.address, "travels": travels, **fields}
 
 
-def write_all(folder: Path) -> list[str]:
+def write_all(folder: Path, *, amend: bool = False) -> list[str]:
     """Write everything into a folder, unless the contract there is changed without its version.
 
     Returns:
         What is wrong with the change; nothing is written then.
     """
     lock = folder / LOCK
-    if lock.exists():
+    if lock.exists() and not amend:
         found = faults(Contract(**json.loads(lock.read_text(encoding="utf-8"))), contract())
         if found:
             return found
@@ -87,4 +88,4 @@ def _dump(content: object) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit("\n".join(write_all(Path("configs/schema"))))
+    sys.exit("\n".join(write_all(Path("configs/schema"), amend="--amend" in sys.argv)))

@@ -243,6 +243,12 @@ class HealthSettings(Section):
         le=3600,
         description="Seconds between status messages; a change is sent at once.",
     )
+    telemetry_every_s: float = Field(
+        10.0,
+        ge=1,
+        le=3600,
+        description="Seconds between telemetry messages, while there is a broker.",
+    )
 
 
 class VideoSettings(Section):

@@ -13,6 +13,7 @@ from ropewatch.payloads import (
     ClockMessage,
     IncidentMessage,
     Payload,
+    Telemetry,
 )
 from ropewatch.section import NAME_PATTERN
 
@@ -112,6 +113,14 @@ CLOCK: Final = Topic(
     expiry_s=7 * DAY_S,
     content_type=CLOUDEVENTS_JSON,
 )
+TELEMETRY: Final = Topic(
+    "telemetry",
+    "telemetry",
+    Telemetry,
+    "rates, latencies, queue, temperatures, free disk",
+    qos=0,
+    expiry_s=60,
+)
 ANSWER: Final = Topic(
     "answer",
     "response/{sender}",
@@ -130,7 +139,17 @@ COMMANDS: Final = tuple(
     )
     for verb, model in REQUESTS.items()
 )
-TOPICS: Final = (INCIDENT, SNAPSHOT, CAMERA_STATE, CAMERA_STATUS, STATUS, CLOCK, ANSWER, *COMMANDS)
+TOPICS: Final = (
+    INCIDENT,
+    SNAPSHOT,
+    CAMERA_STATE,
+    CAMERA_STATUS,
+    STATUS,
+    CLOCK,
+    TELEMETRY,
+    ANSWER,
+    *COMMANDS,
+)
 
 
 def topic_of(text: str) -> Topic | None:

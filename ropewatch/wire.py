@@ -27,6 +27,7 @@ from ropewatch.payloads import (
     IncidentMessage,
     SnapshotReference,
     StateCounts,
+    Telemetry,
     TrackStart,
     TrailPoint,
 )
@@ -39,6 +40,7 @@ from ropewatch.topics import (
     INCIDENT,
     SNAPSHOT,
     STATUS,
+    TELEMETRY,
     Topic,
 )
 
@@ -101,6 +103,10 @@ class Wire:
     def snapshot(self, camera: str, incident_id: str, jpeg: bytes) -> Message:
         """Send the picture of an incident; `incident` tells its digest."""
         return self._message(SNAPSHOT, jpeg, camera=camera, incident_id=incident_id)
+
+    def telemetry(self, payload: Telemetry) -> Message:
+        """Tell what the box has measured of itself."""
+        return self._message(TELEMETRY, payload)
 
     def clock_correction(self, correction: Correction, *, number: int) -> Message:
         """Tell that the wall clock was set or is known good, and what that means for times so far.

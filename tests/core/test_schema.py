@@ -108,6 +108,8 @@ def test_a_changed_contract_is_not_written_under_its_old_version(tmp_path: Path)
 
     assert fault.startswith("incident: data.severity: gone, want string; required in every")
     assert json.loads(lock.read_text()) == content
+    assert write_all(tmp_path, amend=True) == []
+    assert lock.read_text() == texts()[LOCK]
 
 
 def test_the_tree_of_topics_and_the_event_types_are_those_of_the_major_version() -> None:

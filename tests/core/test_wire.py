@@ -12,7 +12,7 @@ from ropewatch.decision import RopeState
 from ropewatch.evidence import Evidence, TrackStart, TrailPoint
 from ropewatch.incidents import EndReason, IncidentEvent, Phase, Snapshot
 from ropewatch.moment import ClockSource, Correction, CorrectionReason, Moment
-from ropewatch.payloads import IncidentData
+from ropewatch.payloads import SCHEMA_VERSION, IncidentData
 from ropewatch.reading import parse_incident
 from ropewatch.settings import AlertWhen
 from ropewatch.wire import EXPIRY_MIN_S, Message, Wire, rfc3339, stamped
@@ -83,7 +83,7 @@ def test_incident_is_a_cloudevent_on_the_cameras_topic() -> None:
         "subject": "01INCIDENT",
         "time": "2026-11-21T01:09:38.123456Z",
         "datacontenttype": "application/json",
-        "dataschema": "urn:ropewatch:schema:incident:1.3",
+        "dataschema": f"urn:ropewatch:schema:incident:{SCHEMA_VERSION}",
     }
     assert data["object_ids"] == ["7", "9223372036854775808"]
     assert data["captured_at"] == "2023-11-14T22:13:20.000000Z"

@@ -203,6 +203,29 @@ def test_a_signal_drains_the_graph_and_ends_incidents(
     assert decoded_frames(tmp_path / "annotated.mp4") > 0
 
 
+def test_a_box_tells_its_rates_and_how_long_its_messages_took(
+    models: Path, clip: Path, broker: PrivateBroker, tmp_path: Path
+) -> None:
+    site = tiny_site(
+        models, {"cam": str(clip)}, mqtt=mqtt(broker), health={"telemetry_every_s": 1}
+    )
+    looped = site.sources[0].model_copy(update={"loop": True})
+
+    with Subscriber(broker.host, broker.port, ("ropewatch/v1/+/+/telemetry",)) as inbox:
+        process = start(site.model_copy(update={"sources": (looped,)}), tmp_path)
+        for message in inbox.messages(30.0):
+            told = json.loads(message.payload)
+            if told["delivery"]["count"]:
+                break
+        process.send_signal(signal.SIGTERM)
+        finish(process, tmp_path)
+
+    assert told["cameras"]["cam"]["frames_per_s"] > 0
+    assert told["cameras"]["cam"]["people_per_frame"] == 1
+    # A tiny network on a loaded machine; a wrong clock would be hours off.
+    assert 0 < told["delivery"]["p50_ms"] < 20_000
+
+
 def test_the_annotated_video_has_a_picture_for_every_batch(
     models: Path, clip: Path, broker: PrivateBroker, tmp_path: Path
 ) -> None:
