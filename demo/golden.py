@@ -15,12 +15,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 import onnxruntime
+from onnx import load as load_onnx
 
 from demo import seeds
 from demo.render.scene import make_scene
 from demo.train.dataset import scene_samples
 from export.engine.onnx_runner import OnnxRunner
 from export.golden_pictures import CROPS, DETECTOR_PICTURES, golden_pictures
+from export.macs import gmacs
 from ropewatch.files import replace_file
 from ropewatch.golden import ONNX_RUNTIME, Golden, golden_of
 from ropewatch.manifest import FileFact, load_verified, manifest_of
@@ -54,7 +56,7 @@ def crops(folder: Path) -> Path:
 
 
 def write_golden(onnx: Path, pictures: Path, *, count: int) -> Path:
-    """Ask ONNX Runtime, write the golden file and put its digest into the manifest.
+    """Ask ONNX Runtime, write the golden file; its digest and the GMACs go into the manifest.
 
     Raises:
         ModelError: the ONNX or its manifest cannot be used.
@@ -77,6 +79,7 @@ def write_golden(onnx: Path, pictures: Path, *, count: int) -> Path:
     fact = FileFact(file=path.name, sha256=digest, size_bytes=len(content))
     facts = json.loads(manifest_of(onnx).read_text("utf-8"))
     facts["golden"] = fact.model_dump()
+    facts["gmacs"] = gmacs(load_onnx(onnx))
     replace_file(path, content)
     replace_file(manifest_of(onnx), (json.dumps(facts, indent=1) + "\n").encode())
     return path

@@ -34,6 +34,7 @@ def test_golden_outputs_are_what_the_committed_model_gives(name: str) -> None:
         np.testing.assert_allclose(answer[output], expected, rtol=0, atol=1e-3)
     assert golden.origin["reference"] == "onnxruntime"
     assert golden_of(onnx).stat().st_size < 500_000
+    assert manifest.gmacs is not None
 
 
 def test_golden_outputs_decide() -> None:
