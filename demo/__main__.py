@@ -9,13 +9,14 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 from calibration.evaluate import evaluate
 from demo.broker import PrivateBroker
 from demo.compare import compare, put_together
+from demo.outage import AWAY_S, LATE_AFTER_S, Outage, broker_config, late_ms
 from demo.pages import judged, write_report
 from demo.report import Check
 from demo.truth import ClipTruth, ExpectedIncident, expected_incidents, read_truth
@@ -41,27 +42,44 @@ def main() -> int:
     parser.add_argument("--site", type=Path, default=SITE_FILE, help="default: %(default)s")
     parser.add_argument("--output", type=Path, default=ROOT_FOLDER / "out" / "demo")
     parser.add_argument("--backend", default="auto", choices=["auto", "deepstream", "cpu"])
+    parser.add_argument(
+        "--outage",
+        action="store_true",
+        help=f"kill the broker for {AWAY_S:g} s in the middle: the incidents must be the same",
+    )
     args = parser.parse_args()
     try:
-        return _demo(args.site, args.output, args.backend)
+        return _demo(args.site, args.output, args.backend, outage=args.outage)
     except RopewatchError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
 
 
-def _demo(site_file: Path, output: Path, backend: str) -> int:
+def _demo(site_file: Path, output: Path, backend: str, *, outage: bool) -> int:
     output.mkdir(parents=True, exist_ok=True)
     site = load_site(site_file)
     truths = [_truth_of(source.id, source.uri) for source in site.sources]
     shutil.rmtree(output / "snapshots", ignore_errors=True)
     album = Album(output / "snapshots")
-    with PrivateBroker() as broker:
+    # The broker is a new one; what a run that was killed has left is not for it.
+    for folder in ("broker", "state"):
+        shutil.rmtree(output / folder, ignore_errors=True)
+    with PrivateBroker(extra_config=broker_config(output / "broker") if outage else "") as broker:
         print(f"broker     private mosquitto on {broker.host}:{broker.port}", flush=True)
-        messages, code, elapsed_s = _watch(site_file, output, backend, broker, album)
+        command = _command(site_file, output, backend, broker)
+        cut = Outage(broker) if outage else None
+        messages, code, elapsed_s = _watch(command, output, broker, album, cut)
     if code != 0:
         print(f"error: ropewatch run ended with exit code {code}", file=sys.stderr)
         return 1
-    return _judge(site, truths, messages, album, output=output, elapsed_s=elapsed_s)
+    delivery = {} if cut is None else cut.figures(messages)
+    code = _judge(
+        site, truths, messages, album, output=output, elapsed_s=elapsed_s, delivery=delivery
+    )
+    if outage and not late_ms(messages):
+        print("FAIL  no message is marked late", file=sys.stderr)
+        return 1
+    return code
 
 
 def _judge(
@@ -72,6 +90,7 @@ def _judge(
     *,
     output: Path,
     elapsed_s: float,
+    delivery: Mapping[str, str],
 ) -> int:
     """Compare with the truth, write the report, and return the exit code."""
     expected = {truth.camera: expected_incidents(truth, site.decision) for truth in truths}
@@ -97,9 +116,10 @@ def _judge(
         matched=matched,
         evaluation=evaluation,
         elapsed_s=elapsed_s,
+        delivery=delivery,
         pictures=album.kept,
     )
-    for caption, value in judged(evaluation).items():
+    for caption, value in {**judged(evaluation), **delivery}.items():
         print(f"{caption}: {value}")
     for check in checks:
         where = f"{check.camera:8} {check.person:8}"
@@ -131,34 +151,45 @@ def _truth_of(camera: str, uri: str) -> ClipTruth:
     return truth
 
 
-def _watch(
-    site_file: Path, output: Path, backend: str, broker: PrivateBroker, album: Album
-) -> tuple[list[IncidentMessage], int, float]:
-    """Run the graph as a user would; print and keep each incident as it arrives."""
+def _command(site_file: Path, output: Path, backend: str, broker: PrivateBroker) -> list[str]:
+    """Return how a user would run the graph."""
     overrides = {
         "mqtt.host": broker.host,
         "mqtt.port": str(broker.port),
+        "mqtt.outbox.late_after_s": str(LATE_AFTER_S),
         "state_dir": str(output / "state"),
         "recording": str(output / "recording.jsonl"),
         "video.annotated_file": str(output / "annotated.mp4"),
     }
-    # The broker is a new one; what a run that was killed has left is not for it.
-    shutil.rmtree(output / "state", ignore_errors=True)
     command = [sys.executable, "-m", "ropewatch.cli", "run", "--site", str(site_file)]
     command += ["--backend", backend]
     for key, value in overrides.items():
         command += ["--set", f"{key}={value}"]
+    return command
+
+
+def _watch(
+    command: Sequence[str],
+    output: Path,
+    broker: PrivateBroker,
+    album: Album,
+    outage: Outage | None,
+) -> tuple[list[IncidentMessage], int, float]:
+    """Run the graph; print and keep each incident as it arrives."""
     messages: list[IncidentMessage] = []
     started_s = time.monotonic()
     with (
-        Subscriber(broker.host, broker.port, (INCIDENT.filter, SNAPSHOT.filter)) as subscriber,
+        Subscriber(
+            broker.host, broker.port, (INCIDENT.filter, SNAPSHOT.filter), client_id="demo"
+        ) as subscriber,
         (output / "incidents.jsonl").open("wb") as file,
         subprocess.Popen(command, cwd=ROOT_FOLDER) as process,
     ):
         try:
             ended_s: float | None = None
             while True:
-                for received in subscriber.messages(QUIET_S):
+                away_s = 0.0 if outage is None else outage.reconnecting_s()
+                for received in subscriber.messages(max(QUIET_S, away_s)):
                     if received.content_type == JPEG:
                         album.add(received.topic, received.payload)
                         continue
@@ -167,6 +198,8 @@ def _watch(
                     messages.append(message)
                     album.see(message)
                     print(describe(message), flush=True)
+                    if outage is not None:
+                        outage.look(message)
                 if ended_s is not None:
                     break
                 if process.poll() is not None:

@@ -26,6 +26,7 @@ def write_report(
     matched: Mapping[str, ExpectedIncident],
     evaluation: Evaluation,
     elapsed_s: float,
+    delivery: Mapping[str, str],
     pictures: Mapping[str, Path],
 ) -> Path:
     """Write report.html beside the recording and return its path.
@@ -38,6 +39,7 @@ def write_report(
         matched: expected incident that each received one was taken for, by incident id.
         evaluation: the scores judged frame by frame.
         elapsed_s: wall time of the run, start and engine loading included.
+        delivery: figures of an outage, caption to value; empty without one.
         pictures: JPEG of each incident's start, by incident id.
     """
     frames: list[RecordedFrame] = []
@@ -58,7 +60,7 @@ def write_report(
         threshold=site.decision.threshold,
         rule=f"smoothed p({site.classifier.score_label}) {side} {site.decision.threshold:g} for "
         f"{site.decision.open_after_s:g} s",
-        figures={**_figures(frames, events, elapsed_s), **judged(evaluation)},
+        figures={**_figures(frames, events, elapsed_s), **delivery, **judged(evaluation)},
         graph_svg=to_svg(make_plan(site)),
         pictures={name: path.read_bytes() for name, path in pictures.items()},
     )
