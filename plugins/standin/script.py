@@ -1,6 +1,7 @@
 """Run somebody else's DeepStream script, unmodified, on the stand-ins."""
 
 import logging
+import re
 import runpy
 import sys
 from collections.abc import Sequence
@@ -9,7 +10,7 @@ from typing import Any
 
 from plugins.standin.activate import activate, stand_in_names
 from plugins.standin.cuda_stand_in import activate_cuda
-from plugins.standin.gst import Gst
+from plugins.standin.gst import GLib, Gst
 from ropewatch.errors import BackendError
 
 log = logging.getLogger("ropewatch.standin")
@@ -43,9 +44,10 @@ def run_script(path: Path, arguments: Sequence[str]) -> int:
         raise BackendError(f"{path}: no such file, want a Python script; correct the path")
     activate()
     activate_cuda()
-    make = Gst.ElementFactory.make
+    make, parse_launch = Gst.ElementFactory.make, Gst.parse_launch
     before = sys.argv, sys.path.copy()
     Gst.ElementFactory.make = _explaining(make)
+    Gst.parse_launch = _explaining_parse(parse_launch)
     sys.argv = [str(path), *arguments]
     sys.path.insert(0, str(path.resolve().parent))
     try:
@@ -53,7 +55,7 @@ def run_script(path: Path, arguments: Sequence[str]) -> int:
     except SystemExit as end:
         return _exit_code(end.code)
     finally:
-        Gst.ElementFactory.make = make
+        Gst.ElementFactory.make, Gst.parse_launch = make, parse_launch
         sys.argv, sys.path[:] = before
     return 0
 
@@ -66,15 +68,36 @@ def _explaining(make: Any) -> Any:
 
     def inner(factory: str, name: str | None = None) -> Any:
         made = make(factory, name)
-        if made is None and factory.startswith("nv") and factory not in stand_in_names():
-            wants = MISSING.get(factory, "a description of what it does; ask for it")
-            raise BackendError(
-                f"{factory}: no CPU stand-in, it would take: {wants}; run the script on a device, "
-                f"or without this element"
-            )
+        if made is None:
+            _refuse(factory)
         return made
 
     return inner
+
+
+def _explaining_parse(parse: Any) -> Any:
+    """Wrap parse_launch likewise: its error names the element and no way out."""
+
+    def inner(*description: Any) -> Any:
+        try:
+            return parse(*description)
+        except GLib.Error as error:
+            missing = re.search(r'"(.+)"', error.message)
+            if missing and error.matches(Gst.ParseError.quark(), Gst.ParseError.NO_SUCH_ELEMENT):
+                _refuse(missing[1])
+            raise
+
+    return inner
+
+
+def _refuse(factory: str) -> None:
+    """Raise BackendError with what a stand-in would take, for an element of NVIDIA's."""
+    if factory.startswith("nv") and factory not in stand_in_names():
+        wants = MISSING.get(factory, "a description of what it does; ask for it")
+        raise BackendError(
+            f"{factory}: no CPU stand-in, it would take: {wants}; run the script on a device, "
+            f"or without this element"
+        )
 
 
 def _exit_code(code: object) -> int:

@@ -91,6 +91,25 @@ def test_an_element_without_a_stand_in_gives_its_name_and_what_it_would_take(
 
     assert (done.returncode, done.stdout) == (1, "None\n")
     assert "error: nvof: no CPU stand-in, it would take: optical flow" in done.stderr
+
+
+def test_a_launch_line_without_a_stand_in_is_explained_and_others_fail_as_ever(
+    tmp_path: Path,
+) -> None:
+    text = (
+        "from gi.repository import GLib, Gst\n"
+        "try:\n"
+        "    Gst.parse_launch('nosuchelement ! fakesink')\n"
+        "except GLib.Error as error:\n"
+        "    print(error.message, flush=True)\n"
+        "Gst.parse_launch('videotestsrc ! nvof ! fakesink')\n"
+        "print('not reached')\n"
+    )
+
+    done = standin_run(tmp_path, text)
+
+    assert (done.returncode, done.stdout) == (1, 'no element "nosuchelement"\n')
+    assert "error: nvof: no CPU stand-in, it would take: optical flow" in done.stderr
     assert "Traceback" not in done.stderr
 
 
