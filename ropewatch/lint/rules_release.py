@@ -51,8 +51,8 @@ def _keys(config: Config, *, known: bool | None) -> Iterator[Hit]:
     "RW403",
     Severity.NOTE,
     "element property that is not known for the targeted release",
-    "the graph sets it on every RTSP camera where the element has it, and says in the log where it "
-    "leaves it out; the source of 7.1's element is not public, 8.0 has the property",
+    "the graph sets it on every RTSP camera where the element has it, and says in the log where "
+    "it leaves it out; the source of 7.1's element is not public, 8.0 has the property",
     "on the box, look for it in gst-inspect-1.0 nvurisrcbin; without it rtsp-reconnect-interval "
     "counts from the start, too",
 )

@@ -39,5 +39,5 @@ def test_what_only_later_releases_have_is_left_out_and_told(
 
 
 def test_what_every_release_has_is_never_left_out() -> None:
-    with pytest.raises(SettingsError, match="one: property came-later=1: .*gst-inspect-1.0"):
+    with pytest.raises(SettingsError, match=r"one: property came-later=1: .*gst-inspect-1\.0"):
         build_graph(LACKING, {}, lambda _: iter(()))
