@@ -111,7 +111,7 @@ class Rig:
     def wait_for_reason(self, part: str) -> None:
         """Wait until the box has said that it is degraded, with these words in a reason."""
         until_s = time.monotonic() + START_TIMEOUT_S
-        while not any(part in reason for reason in self.testimony.reasons.copy()):
+        while not any(part in reason for reason in tuple(self.testimony.reasons)):
             assert time.monotonic() < until_s, f"not said: {part}: {self.testimony.reasons}"
             time.sleep(0.05)
 
@@ -168,10 +168,12 @@ class Rig:
             assert last.exitcode == 0, f"the last run left messages: {last.exitcode}"
         diary = self._read()
         until_s = time.monotonic() + SETTLE_TIMEOUT_S
-        verdict = judge(diary, self.testimony)
-        while verdict.faults and time.monotonic() < until_s:
+        while True:
+            with self.testimony.lock:
+                verdict = judge(diary, self.testimony)
+            if not verdict.faults or time.monotonic() > until_s:
+                break
             time.sleep(0.5)
-            verdict = judge(diary, self.testimony)
         assert self.witness.trouble is None
         return verdict
 

@@ -35,7 +35,7 @@ def test_bytes_vanish_before_the_connection_does(
 ) -> None:
     box = rig.start()
 
-    for _ in range(10 if long_form else 1):
+    for _ in range(5 if long_form else 1):
         rig.watch(box, 1.0)
         rig.proxy.swallows_up, rig.proxy.swallows_down = up, down
         rig.watch(box, 2.0)
@@ -45,8 +45,8 @@ def test_bytes_vanish_before_the_connection_does(
 
     assert rig.end(box) == 0
     judgement = rig.judge()
-    # What arrived without the box knowing came again.
-    assert (judgement.copies > 0) is not up
+    # What arrived without the box knowing comes again.
+    assert up or judgement.copies > 0
     verdict(f"bytes {direction} vanish, then a reset", judgement)
 
 
@@ -111,7 +111,7 @@ def test_a_pulled_cable(
     for _ in range(3 if long_form else 1):
         time.sleep(1.0)
         subprocess.run(["ip", "link", "set", link, "down"], check=True)
-        time.sleep(25.0 if long_form else 3.0)
+        time.sleep(15.0 if long_form else 3.0)
         subprocess.run(["ip", "link", "set", link, "up"], check=True)
         time.sleep(1.0)
     box.terminate()
@@ -119,4 +119,4 @@ def test_a_pulled_cable(
     assert box.wait(END_TIMEOUT_S) == 0
     judgement = rig.judge()
     assert judgement.late > 0
-    verdict(f"cable pulled for {25 if long_form else 3} s", judgement)
+    verdict(f"cable pulled for {15 if long_form else 3} s", judgement)

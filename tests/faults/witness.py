@@ -56,6 +56,7 @@ class Testimony:
         states: the newest of each camera, by name.
         statuses: the newest of the box.
         reasons: all that the box has ever named for being degraded.
+        lock: held while a message is taken; hold it to look at several of these.
     """
 
     __test__ = False
@@ -68,9 +69,14 @@ class Testimony:
     states: dict[str, CameraState] = field(default_factory=dict)
     status: BoxStatus | None = None
     reasons: set[str] = field(default_factory=set)
+    lock: threading.Lock = field(default_factory=threading.Lock)
 
     def take(self, topic: str, payload: bytes) -> None:
         """Remember one message."""
+        with self.lock:
+            self._take(topic, payload)
+
+    def _take(self, topic: str, payload: bytes) -> None:
         self.received += 1
         if "/snapshot/" in topic:
             self.pictures.add(hashlib.sha256(payload).hexdigest())
