@@ -93,7 +93,8 @@ def refuse_beside_nvidia() -> None:
             f"stand-ins: this machine has NVIDIA's {', '.join(present)}, want none of them; "
             "use the deepstream backend here"
         )
-    found = sys.modules.get("pyds")
+    # Of a process with the stand-ins it is ours.
+    found = None if _State.active else sys.modules.get("pyds")
     if found is not None:
         raise BackendError(
             f"stand-ins: pyds is imported from {_origin(found)}, want it not imported before; "

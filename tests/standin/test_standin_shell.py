@@ -76,6 +76,7 @@ def test_the_ordinary_registry_never_hears_of_them(tmp_path: Path) -> None:
     assert ran.returncode != 0
 
 
+@pytest.mark.usefixtures("stand_ins")  # a process that has them is no machine of NVIDIA's
 def test_what_the_user_had_in_the_path_stays_in_it(tmp_path: Path) -> None:
     had = {"XDG_CACHE_HOME": str(tmp_path), "GST_PLUGIN_PATH": "/theirs"}
 
