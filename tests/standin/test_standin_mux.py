@@ -109,6 +109,25 @@ def test_a_partial_batch_is_pushed_when_the_timeout_is_over(stopper: list[Bench]
     assert made.run.batches == [[(0, 0)]]
 
 
+@pytest.mark.parametrize(("reset", "second"), [(True, 0), (False, 1)])
+def test_frame_numbers_begin_anew_after_eos_where_asked(
+    reset: bool, second: int, stopper: list[Bench]
+) -> None:
+    made = bench(batch_size=1, frame_num_reset_on_eos=reset)
+    stopper.append(made)
+    ending = made.feeds[0]
+    ending.push()
+    ending.end()
+    assert wait_for(lambda: ("stream-eos", 0) in made.run.events)
+
+    ending.pad.set_active(False)
+    ending.pad.set_active(True)
+    ending.start()
+    ending.push()
+
+    assert wait_for(lambda: made.run.frames_of(0) == [0, second])
+
+
 def test_a_batch_larger_than_the_pads_takes_several_frames_of_one_source(
     stopper: list[Bench],
 ) -> None:

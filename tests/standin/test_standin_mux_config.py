@@ -120,16 +120,19 @@ def test_without_round_robin_the_least_priority_is_first_each_time() -> None:
 
 
 class NewMux:
-    """A new muxer of two sources with a config file, running."""
+    """A new muxer of two sources, running; with a config file where there are lines for one."""
 
-    def __init__(self, folder: Path, lines: str) -> None:
+    def __init__(self, folder: Path, lines: str = "", *, timeout_us: int | None = None) -> None:
         from plugins.standin.elements.nvstreammux import NewNvStreamMux  # noqa: PLC0415  Gst.init
 
-        file = folder / "mux.txt"
-        file.write_text(f"[property]\n{lines}")
         self.muxer = NewNvStreamMux()
         self.muxer.set_property("batch-size", 2)
-        self.muxer.set_property("config-file-path", str(file))
+        if lines:
+            file = folder / "mux.txt"
+            file.write_text(f"[property]\n{lines}")
+            self.muxer.set_property("config-file-path", str(file))
+        if timeout_us is not None:
+            self.muxer.set_property("batched-push-timeout", timeout_us)
         self.pipeline, sink = Gst.Pipeline(), Gst.ElementFactory.make("fakesink")
         sink.set_property("async", False)
         for item in (self.muxer, sink):
@@ -179,6 +182,27 @@ def test_a_partial_batch_waits_for_the_least_rate_of_the_file(
     assert wait_for(lambda: len(made.run.batches) == 2)
     assert made.run.batches[1] == [(0, 1)]
     assert 0.24 <= made.times_s[1] - made.times_s[0] < 1.0
+
+
+def test_a_timeout_counts_only_if_set_while_frames_flow(
+    tmp_path: Path, stopper: list[Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    made = NewMux(tmp_path, timeout_us=20_000)
+    stopper.append(made)
+    assert "batched-push-timeout is forgotten when the stream starts" in caplog.text
+    for feed in made.feeds:
+        feed.push()
+    assert wait_for(lambda: len(made.run.batches) == 1)
+
+    made.feeds[0].push()
+    assert wait_for(lambda: len(made.run.batches) == 2)
+    made.muxer.set_property("batched-push-timeout", 500_000)
+    made.feeds[0].push()
+    assert wait_for(lambda: len(made.run.batches) == 3)
+
+    # By the parser's 5 batches a second, then by the property's 2.
+    assert 0.19 <= made.times_s[1] - made.times_s[0] < 0.45
+    assert 0.49 <= made.times_s[2] - made.times_s[1] < 1.5
 
 
 def test_max_fps_control_holds_full_batches_back(tmp_path: Path, stopper: list[Any]) -> None:

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 DEFAULT_SOURCE_MAX_FPS = 60.0
+# Without a configuration: NVSTREAMMUX_DEFAULT_PROP_GROUP_OVERALL_MIN_FPS_N of MuxConfigParser.h.
+DEFAULT_MIN_FPS = 5.0
 
 
 @dataclass(frozen=True)
@@ -46,11 +48,11 @@ class LegacyBatching:
 class NewBatching:
     """nvstreammux with USE_NEW_NVSTREAMMUX=yes.
 
-    The timeout becomes a least rate, in whole batches a second, and counts from the last batch.
+    The time to wait is a least rate, in batches a second, and counts from the last batch.
     """
 
     batch_size: int
-    min_fps: float
+    min_fps: float = DEFAULT_MIN_FPS
     adaptive: bool = True
     same_source: int = 1
     max_fps: float | None = None

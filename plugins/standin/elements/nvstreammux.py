@@ -1,5 +1,6 @@
 """nvstreammux, legacy and new: scaling by stock elements, batching by the core."""
 
+import dataclasses
 import itertools
 import os
 import weakref
@@ -16,6 +17,7 @@ from plugins.standin.gst import Gst, structure_of
 # For the checker the mix-in is a bin; at run time it must not be (see _Muxer).
 _Bin: Any = Gst.Bin if TYPE_CHECKING else object
 
+_NEW_TIMEOUT_US = 33_000
 _BATCH_CAPS = "video/x-raw(memory:NVMM), format=(string){NV12, RGBA}"
 _TEMPLATES = (
     base.caps_template("sink_%u", Gst.PadDirection.SINK, FRAME_CAPS, Gst.PadPresence.REQUEST),
@@ -220,7 +222,7 @@ class NewNvStreamMux(_Muxer, Gst.Bin):
     __gsttemplates__ = _TEMPLATES
     PROPERTIES = (
         base.uint("batch-size", 0, high=1024),
-        base.integer("batched-push-timeout", 33000, low=1),
+        base.integer("batched-push-timeout", _NEW_TIMEOUT_US, low=1),
         base.string("config-file-path"),
         *_COMMON,
     )
@@ -242,6 +244,16 @@ class NewNvStreamMux(_Muxer, Gst.Bin):
         """Check the settings first."""
         return self.change(transition)
 
+    def changed(self, name: str, value: Any) -> None:
+        """Turn a timeout that is set while frames flow into a least rate, as from then on."""
+        core = self.core
+        with core.changed:
+            flowing = any(source.info is not None for source in core.inputs.values())
+            if name == "batched-push-timeout" and flowing:
+                least = max(1, 1_000_000 // value)
+                core.batching = dataclasses.replace(core.batching, min_fps=least)
+                core.changed.notify_all()
+
     def chain(self) -> list[Gst.Element]:
         """Take frames as they are."""
         return [ToSystem()]
@@ -249,17 +261,24 @@ class NewNvStreamMux(_Muxer, Gst.Bin):
     def batching(self) -> Batching:
         """Return when to push: as the config file says, else as the properties do.
 
-        A file's batch-size goes before the property, and with a file the timeout does not count:
-        the muxer makes its whole policy of the file, with the parser's defaults.
+        A file's batch-size goes before the property. At the first caps the muxer makes its whole
+        policy anew, of the file or of the parser's defaults, and puts back of the properties only
+        batch-size (configure_module in 9.1's gstnvstreammux.cpp): a timeout counts if set later.
         """
         path = self.settings["config-file-path"]
         config = load_mux_config(Path(path)) if path else None
         size = (config.batch_size if config else 0) or self.settings["batch-size"]
         if not size:
             raise ValueError("batch-size: 0, want it set; set batch-size or config-file-path")
+        if self.settings["batched-push-timeout"] != _NEW_TIMEOUT_US:
+            base.log.warning(
+                "batched-push-timeout is forgotten when the stream starts, as by the new muxer; "
+                "want overall-min-fps-n in config-file-path, or set it while frames flow "
+                "element=%s",
+                self.get_name(),
+            )
         if config is None:
-            min_fps = max(1, 1_000_000 // self.settings["batched-push-timeout"])
-            return NewBatching(batch_size=size, min_fps=min_fps)
+            return NewBatching(batch_size=size)
         for note in config.notes:
             base.log.warning("%s", note)
         return NewBatching(
