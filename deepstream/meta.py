@@ -5,6 +5,7 @@ a pyds cast is a pointer into the buffer's metadata (deepstream_python_apps, pyd
 """
 
 import ctypes
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
@@ -68,25 +69,33 @@ class MetaDoor:
         self._person_class_id = person_class_id
         self._pgie_id = pgie_id
         self._sgie_id = sgie_id
+        self._of_persons = frozenset({pgie_id, PARKED_ID})
         self._tensor_meta_type = pyds.NvDsMetaType.NVDSINFER_TENSOR_OUTPUT_META
+        kinds = pyds.NvDsInferDataType
+        self._dtypes: dict[int, np.dtype[Any]] = {
+            int(kinds.FLOAT): np.dtype(np.float32),
+            int(kinds.HALF): np.dtype(np.float16),
+        }
 
     def frames(self, buffer: Any) -> Iterator[FrameMeta]:
         """Walk the frames of a batched buffer, in batch order."""
         # hash() of a PyGObject boxed buffer is its C address, which pyds takes.
-        batch = self._pyds.gst_buffer_get_nvds_batch_meta(hash(buffer))
+        address = hash(buffer)
+        batch = self._pyds.gst_buffer_get_nvds_batch_meta(address)
         if batch is None:
             raise LookupError("buffer has no batch metadata, want one made by nvstreammux")
         # bInferDone says "the detector ran" only upstream of the SGIE, which also sets it;
         # the expand stage, upstream, is the one that records it.
         for data in _items(batch.frame_meta_list):
             frame = self._pyds.NvDsFrameMeta.cast(data)
+            pts_ns, ntp_ns = frame.buf_pts, frame.ntp_timestamp
             yield FrameMeta(
                 pad_index=frame.pad_index,
                 frame_num=frame.frame_num,
-                pts_ns=None if frame.buf_pts == NO_TIME else frame.buf_pts,
-                ntp_ns=frame.ntp_timestamp if 0 < frame.ntp_timestamp < NO_TIME else None,
+                pts_ns=None if pts_ns == NO_TIME else pts_ns,
+                ntp_ns=ntp_ns if 0 < ntp_ns < NO_TIME else None,
                 detector_ran=bool(frame.bInferDone),
-                buffer=hash(buffer),
+                buffer=address,
                 view=frame,
             )
 
@@ -95,7 +104,7 @@ class MetaDoor:
         for data in _items(frame.view.obj_meta_list):
             person = self._pyds.NvDsObjectMeta.cast(data)
             if (
-                person.unique_component_id in {self._pgie_id, PARKED_ID}
+                person.unique_component_id in self._of_persons
                 and person.class_id == self._person_class_id
             ):
                 yield person
@@ -128,12 +137,14 @@ class MetaDoor:
 
     def object_id(self, person: Any) -> int | None:
         """Return the tracker's id; None when untracked."""
-        return None if person.object_id == UNTRACKED_OBJECT_ID else int(person.object_id)
+        object_id = int(person.object_id)
+        return None if object_id == UNTRACKED_OBJECT_ID else object_id
 
     def confidence(self, person: Any) -> float | None:
         """Return the detector's confidence; None for a box that only the tracker kept alive."""
         # The tracker marks a box without a detection by -0.1.
-        return float(person.confidence) if person.confidence >= 0 else None
+        confidence = float(person.confidence)
+        return confidence if confidence >= 0 else None
 
     def probabilities(self, person: Any) -> npt.NDArray[np.float32] | None:
         """Return the classifier's output for this person on this very frame.
@@ -166,14 +177,12 @@ class MetaDoor:
     def _layer(self, tensors: Any, index: int) -> npt.NDArray[np.float32]:
         layer = self._pyds.get_nvds_LayerInfo(tensors, index)
         shape = tuple(layer.inferDims.d[i] for i in range(layer.inferDims.numDims))
-        address = self._pyds.get_ptr(layer.buffer)
-        if layer.dataType == self._pyds.NvDsInferDataType.FLOAT:
-            floats = ctypes.cast(address, ctypes.POINTER(ctypes.c_float))
-            return np.ctypeslib.as_array(floats, shape=shape).astype(np.float32)
-        if layer.dataType == self._pyds.NvDsInferDataType.HALF:
-            halves = ctypes.cast(address, ctypes.POINTER(ctypes.c_uint16))
-            bits = np.ctypeslib.as_array(halves, shape=shape)
-            return bits.view(np.float16).astype(np.float32)
+        dtype = self._dtypes.get(int(layer.dataType))
+        if dtype is not None:
+            size_bytes = math.prod(shape) * dtype.itemsize
+            memory = (ctypes.c_char * size_bytes).from_address(self._pyds.get_ptr(layer.buffer))
+            values: npt.NDArray[Any] = np.ndarray(shape, dtype, memoryview(memory))
+            return values.astype(np.float32)
         raise TypeError(f"layer {layer.layerName}: data type {layer.dataType}, want FLOAT or HALF")
 
     def draw(self, person: Any, *, text: str, colour: Colour) -> None:

@@ -1,5 +1,6 @@
 """Where the smooth stage gets its scores: from persons' crops, or from whole frames and a head."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,7 +73,7 @@ class ScoreLabel:
         check_class_count(self.file, self.labels, len(probabilities))
         value = float(probabilities[self.index])
         # A score that is no number is no evidence; it must not pass as a safe one.
-        return value if np.isfinite(value) else None
+        return value if math.isfinite(value) else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -126,7 +126,7 @@ class NvDsInferTensorMeta(Struct):
     def layer_with_buffer(self, index: int) -> NvDsInferLayerInfo:
         """Describe an output with its host address, valid as long as this meta."""
         layer = self.layers[index].copy()
-        layer.buffer = Pointer(self.arrays[index].ctypes.data)
+        layer.buffer = Pointer(self.arrays[index].__array_interface__["data"][0])
         return layer
 
 
