@@ -83,17 +83,21 @@ class Testimony:
             return
         content = parse(topic, payload)
         if isinstance(content, IncidentMessage):
-            heard = Heard.of(content)
-            if self.incidents.setdefault(heard.id, heard) != heard:
-                raise AssertionError(f"{heard.id} came with two contents")
-            self.copies += 1
-            if content.data.delivery is not None and content.data.delivery.late:
-                self.late.add(heard.id)
+            delivery = content.data.delivery
+            self.remember(Heard.of(content), late=delivery is not None and delivery.late)
         elif isinstance(content, CameraState):
             self.states[content.camera] = content
         elif isinstance(content, BoxStatus):
             self.status = content
             self.reasons.update(content.reasons)
+
+    def remember(self, heard: Heard, *, late: bool) -> None:
+        """Remember an incident message, or one more copy of it."""
+        if self.incidents.setdefault(heard.id, heard) != heard:
+            raise AssertionError(f"{heard.id} came with two contents")
+        self.copies += 1
+        if late:
+            self.late.add(heard.id)
 
 
 class Witness:
