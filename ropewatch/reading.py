@@ -3,14 +3,19 @@
 Fields that a later minor version added are passed over, as the contract asks of consumers.
 """
 
-from typing import Any, TypeVar
+from collections.abc import Iterable
+from datetime import datetime, timedelta, timezone
+from typing import Any, Final, TypeVar
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import from_json
 
 from ropewatch.faults import section_of
-from ropewatch.payloads import IncidentMessage, Payload
+from ropewatch.payloads import ClockCorrection, IncidentMessage, Payload
 from ropewatch.topics import topic_of
+
+# As `wire.rfc3339` writes it.
+RFC3339_FORMAT: Final = "%Y-%m-%dT%H:%M:%S.%fZ"
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -34,6 +39,26 @@ def parse_incident(payload: bytes) -> IncidentMessage:
         ValueError: not JSON, or not an incident of this major version.
     """
     return _parse(IncidentMessage, payload, "incident")
+
+
+def corrected_time(message: IncidentMessage, corrections: Iterable[ClockCorrection]) -> datetime:
+    """Return when a message was decided, by the newest idea that its box has of the time.
+
+    Args:
+        message: of any box and run.
+        corrections: what `clock` topics have told so far, of any box and run, each once.
+    """
+    data = message.data
+    missing_ms = sum(
+        correction.offset_ms
+        for correction in corrections
+        if (correction.site, correction.box, correction.boot_id)
+        == (data.site, data.box, data.boot_id)
+        and data.monotonic_ms is not None
+        and correction.monotonic_ms > data.monotonic_ms
+    )
+    told = datetime.strptime(message.time, RFC3339_FORMAT).replace(tzinfo=timezone.utc)
+    return told + timedelta(milliseconds=missing_ms)
 
 
 def _parse(model: type[Model], payload: bytes, what: str) -> Model:

@@ -1,0 +1,55 @@
+from dataclasses import replace
+from datetime import datetime, timezone
+
+import pytest
+
+from ropewatch.moment import ClockSource, ClockWatch, Moment
+from ropewatch.payloads import ClockCorrection, ClockMessage
+from ropewatch.reading import corrected_time, parse, parse_incident
+from ropewatch.wire import Wire
+from tests.core.test_wire import START
+
+WIRE = Wire(site="yard", box="box1", boot_id="01BOOT")
+S = 1_000_000_000
+# The box believes that it is 1970, until a time server tells it otherwise in two steps.
+STARTED = datetime(2026, 11, 21, 8, 0, 0, tzinfo=timezone.utc)
+STEPS_S = {100: STARTED.timestamp() - 3600, 200: 3600}
+
+
+def _moment(monotonic_s: float) -> Moment:
+    unix_s = monotonic_s + sum(step for at_s, step in STEPS_S.items() if monotonic_s >= at_s)
+    synced = monotonic_s >= 200
+    return Moment(int(unix_s * S), int(monotonic_s * S), ClockSource.KERNEL, synced)
+
+
+def _corrections(wire: Wire = WIRE) -> list[ClockCorrection]:
+    """Return what a box tells that reads its clocks every second."""
+    watch = ClockWatch(_moment(0))
+    seen = [found for second in range(300) if (found := watch.look(_moment(second))) is not None]
+    told = []
+    for number, correction in enumerate(seen, start=1):
+        message = wire.clock_correction(correction, number=number)
+        parsed = parse(message.topic, message.payload)
+        assert isinstance(parsed, ClockMessage)
+        told.append(parsed.data)
+    return told
+
+
+@pytest.mark.parametrize("monotonic_s", [0, 99.5, 100, 150.25, 199.999, 200, 290])
+def test_earlier_times_are_right_after_all_corrections_whatever_the_clock_said_then(
+    monotonic_s: float,
+) -> None:
+    message = WIRE.incident(START, sequence=1, now=_moment(monotonic_s))
+
+    time = corrected_time(parse_incident(message.payload), _corrections())
+
+    assert len(_corrections()) == 2
+    assert time.timestamp() == pytest.approx(STARTED.timestamp() + monotonic_s, abs=2e-3)
+
+
+def test_corrections_of_another_run_or_box_are_not_taken() -> None:
+    message = parse_incident(WIRE.incident(START, sequence=1, now=_moment(5)).payload)
+    others = _corrections(replace(WIRE, boot_id="02BOOT")) + _corrections(replace(WIRE, box="b2"))
+
+    assert corrected_time(message, others).year == 1970
+    assert corrected_time(message, []).year == 1970
