@@ -124,11 +124,15 @@ class MedianSmoother:
 
     def _found(self, current: _Frame, frames: list[_Frame]) -> Floats:
         """(N, F) the raw probability of each frame's best match; NaN where nothing matches."""
+        past = [place for place, frame in enumerate(frames) if frame is not current]
         most = max(len(frame.probabilities) for frame in frames)
         at_once = max(1, MOST_PAIRS // (most * len(current.probabilities)))
-        blocks = [frames[at : at + at_once] for at in range(0, len(frames), at_once)]
-        found = [self._matches(current, block) for block in blocks]
-        return found[0] if len(found) == 1 else np.concatenate(found, axis=1)
+        # The current frame's column keeps its own.
+        found = np.repeat(current.probabilities[:, None], len(frames), axis=1)
+        for start in range(0, len(past), at_once):
+            places = past[start : start + at_once]
+            found[:, places] = self._matches(current, [frames[place] for place in places])
+        return found
 
     def _matches(self, current: _Frame, frames: list[_Frame]) -> Floats:
         sizes = np.array([len(frame.probabilities) for frame in frames])
@@ -138,9 +142,6 @@ class MedianSmoother:
         matches = likeness[np.arange(len(likeness))[:, None], best] >= self._iou_min
         raw = np.concatenate([frame.probabilities for frame in frames])
         found: Floats = np.where(matches, raw[best], np.nan)
-        for column, frame in enumerate(frames):
-            if frame is current:
-                found[:, column] = current.probabilities
         return found
 
     def _likeness(self, current: _Frame, frames: list[_Frame]) -> Floats:
