@@ -31,9 +31,10 @@ from deepstream.reporter import Reporter
 from demo.broker import PrivateBroker
 from ropewatch.incidents import EndReason
 from ropewatch.monitor import SourceMonitor
+from ropewatch.mqtt_settings import OutboxSettings
 from ropewatch.observations import FrameObservation, PersonObservation
 from ropewatch.reading import parse_incident
-from ropewatch.settings import OutboxSettings, SiteSettings
+from ropewatch.settings import SiteSettings
 from ropewatch.wire import Message, Wire
 
 PAYLOAD_BYTES = 2000

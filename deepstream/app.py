@@ -53,6 +53,8 @@ def run_composed(app: App) -> int:
     voice.dispatcher.start()
     if voice.snapshots is not None:
         voice.snapshots.start()
+    if app.commander is not None:
+        app.commander.start()
     try:
         voice.publisher.start()
         run = _Run(app)
@@ -62,6 +64,8 @@ def run_composed(app: App) -> int:
         if voice.snapshots is not None and not run.runner.outcome.undrained:
             voice.snapshots.close()
     finally:
+        if app.commander is not None:
+            app.commander.stop()
         voice.dispatcher.stop()
         voice.publisher.stop()
         voice.outbox.close()

@@ -2,12 +2,14 @@
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from deepstream.backend import Backend
+from deepstream.changes import Audit, Changes
 from deepstream.classifying import make_classifying
+from deepstream.commander import Commander
 from deepstream.dispatcher import Dispatcher, Handler
 from deepstream.graph import Graph, build_graph
 from deepstream.health import CameraHealth, Counts, Health
@@ -59,6 +61,7 @@ class App:
     voice: Voice
     health: Health
     telemetry: TelemetryTeller
+    commander: Commander | None
 
 
 def compose(site: SiteSettings, backend: Backend) -> App:
@@ -67,6 +70,9 @@ def compose(site: SiteSettings, backend: Backend) -> App:
     Raises:
         RopewatchError: a file or a setting does not fit.
     """
+    changes = Changes(state_dir(site), site)
+    if site.mqtt.commands is not None:
+        site = changes.applied()
     detector, classifier = _read_configs(site, backend)
     versions = _check_device_files(site, detector, classifier, backend)
     versions["config"] = site.digest()
@@ -86,8 +92,10 @@ def compose(site: SiteSettings, backend: Backend) -> App:
     if voice.snapshots is not None:
         stages["snapshot"] = voice.snapshots
     graph = build_graph(make_plan(site), stages, door.frames)
-    health = _make_health(site, graph, smooth, voice)
-    return App(site, graph, smooth, voice, health, _make_telemetry(site, voice, health))
+    commander = _make_commander(site, voice, smooth, changes)
+    health = _make_health(site, graph, smooth, voice, commander)
+    telemetry = _make_telemetry(site, voice, health)
+    return App(site, graph, smooth, voice, health, telemetry, commander)
 
 
 def _read_configs(
@@ -136,6 +144,7 @@ def _make_voice(site: SiteSettings, backend: Backend, versions: Mapping[str, str
         backend=backend.name,
         versions=versions,
         status_every_s=site.health.status_every_s,
+        discovery_prefix=home.discovery_prefix if (home := site.mqtt.home_assistant) else None,
         pictures=no_picture if snapshots is None else snapshots.take,
     )
     recorder = None if site.recording is None else Recorder(site.recording)
@@ -188,13 +197,27 @@ def _make_spreads(site: SiteSettings) -> tuple[Spread, ...]:
     )
 
 
-def _make_health(site: SiteSettings, graph: Graph, smooth: SmoothStage, voice: Voice) -> Health:
-    probes, dispatched, posted = (
-        graph.probes,
-        voice.dispatcher.counters,
-        voice.outbox.counters,
+def _make_commander(
+    site: SiteSettings, voice: Voice, smooth: SmoothStage, changes: Changes
+) -> Commander | None:
+    if site.mqtt.commands is None:
+        return None
+    audit = Audit(state_dir(site))
+    commander = Commander(
+        site, voice.wire, voice.outbox, smooth, voice.snapshots, changes=changes, audit=audit
     )
-    now_s, picture, snapshots = time.monotonic(), graph.picture, voice.snapshots
+    voice.publisher.obey(commander)
+    return commander
+
+
+def _make_health(
+    site: SiteSettings,
+    graph: Graph,
+    smooth: SmoothStage,
+    voice: Voice,
+    commander: Commander | None,
+) -> Health:
+    now_s, picture = time.monotonic(), graph.picture
     return Health(
         cameras=tuple(
             CameraHealth(source.id, started_s=now_s, live=is_live(source.uri))
@@ -212,26 +235,36 @@ def _make_health(site: SiteSettings, graph: Graph, smooth: SmoothStage, voice: V
             for index in range(len(site.sources))
         ],
         blind_after_s=site.health.blind_after_s,
-        counters={
-            "failed_frames": lambda: sum(probe.failed_frames for probe in probes.values()),
-            "frames_without_time": lambda: smooth.frames_without_time,
-            "abandoned_frames": lambda: smooth.scores.abandoned,
-            "dropped_frames": lambda: dispatched.dropped_frames,
-            "failed_handlers": lambda: dispatched.failed,
-            "dropped_pictures": lambda: picture.dropped if picture else 0,
-            "dropped_updates": lambda: posted.dropped[Lane.UPDATE],
-            "missed_snapshots": lambda: snapshots.missed if snapshots else 0,
-            "dropped_snapshots": lambda: posted.dropped[Lane.SNAPSHOT],
-            "dropped_telemetry": lambda: posted.dropped[Lane.TELEMETRY],
-            "lost_messages": lambda: posted.lost,
-            "refused_messages": lambda: posted.refused,
-            "unrecovered_incidents": lambda: voice.reporter.unrecovered,
-            "databases_set_aside": lambda: voice.outbox.databases_set_aside,
-            "broker_refusals": lambda: voice.publisher.refusals,
-            "session_takeovers": lambda: voice.publisher.takeovers,
-        },
+        counters=_counters(graph, smooth, voice, commander),
         conditions=lambda: [*voice.outbox.troubles(), *(picture.troubles() if picture else ())],
     )
+
+
+def _counters(
+    graph: Graph, smooth: SmoothStage, voice: Voice, commander: Commander | None
+) -> dict[str, Callable[[], int]]:
+    probes, dispatched, posted = graph.probes, voice.dispatcher.counters, voice.outbox.counters
+    picture, snapshots = graph.picture, voice.snapshots
+    return {
+        "failed_frames": lambda: sum(probe.failed_frames for probe in probes.values()),
+        "frames_without_time": lambda: smooth.frames_without_time,
+        "abandoned_frames": lambda: smooth.scores.abandoned,
+        "dropped_frames": lambda: dispatched.dropped_frames,
+        "failed_handlers": lambda: dispatched.failed,
+        "dropped_pictures": lambda: picture.dropped if picture else 0,
+        "dropped_updates": lambda: posted.dropped[Lane.UPDATE],
+        "missed_snapshots": lambda: snapshots.missed if snapshots else 0,
+        "dropped_snapshots": lambda: posted.dropped[Lane.SNAPSHOT],
+        "dropped_telemetry": lambda: posted.dropped[Lane.TELEMETRY],
+        "lost_messages": lambda: posted.lost,
+        "refused_messages": lambda: posted.refused,
+        "unrecovered_incidents": lambda: voice.reporter.unrecovered,
+        "databases_set_aside": lambda: voice.outbox.databases_set_aside,
+        "dropped_commands": lambda: commander.dropped if commander else 0,
+        "unaudited_commands": lambda: commander.unaudited if commander else 0,
+        "broker_refusals": lambda: voice.publisher.refusals,
+        "session_takeovers": lambda: voice.publisher.takeovers,
+    }
 
 
 def _make_telemetry(site: SiteSettings, voice: Voice, health: Health) -> TelemetryTeller:

@@ -4,7 +4,7 @@ import os
 import stat
 
 from ropewatch.errors import SettingsError
-from ropewatch.settings import MqttSettings
+from ropewatch.mqtt_settings import MqttSettings
 
 
 def read_password(settings: MqttSettings) -> str | None:

@@ -27,12 +27,14 @@ class Decided:
             frame was dropped and only its events are left.
         events: of incidents, in order.
         closed: nobody of this source is followed any more.
+        config_digest: of the settings that hold from here on; None where they stay.
     """
 
     source_id: str
     frame: tuple[FrameObservation, FrameResult] | None
     events: tuple[IncidentEvent, ...]
     closed: bool = False
+    config_digest: str | None = None
 
 
 class Handler(Protocol):
@@ -85,6 +87,12 @@ class Dispatcher:
         """Take the last events of a source that was closed; never waits."""
         with self._changed:
             self._work.append(Decided(source_id, None, tuple(events), closed=True))
+            self._changed.notify()
+
+    def offer_settings(self, source_id: str, config_digest: str) -> None:
+        """Tell that a source is judged by other settings from here on; never waits."""
+        with self._changed:
+            self._work.append(Decided(source_id, None, (), config_digest=config_digest))
             self._changed.notify()
 
     def stop(self) -> None:

@@ -26,10 +26,11 @@ class Picture:
     size_wh_px: tuple[int, int]
 
 
-def mark(jpeg: bytes, event: IncidentEvent, settings: SnapshotSettings) -> Picture:
+def mark(jpeg: bytes, event: IncidentEvent | None, settings: SnapshotSettings) -> Picture:
     """Draw an incident into the JPEG of its frame, and make that as small as the settings want.
 
     The person is red with number and score, the expanded crop of the newest score is yellow.
+    Without an incident nothing is drawn.
 
     Raises:
         OSError: it is no JPEG.
@@ -37,6 +38,8 @@ def mark(jpeg: bytes, event: IncidentEvent, settings: SnapshotSettings) -> Pictu
     with Image.open(io.BytesIO(jpeg), formats=["JPEG"]) as opened:
         image = opened.convert("RGB")
     image.thumbnail((settings.max_side_px, settings.max_side_px))
+    if event is None:
+        return _fit(image, settings)
     draw = ImageDraw.Draw(image)
     crop = None if event.evidence is None else event.evidence.crop_ltwh_px
     if crop is not None:

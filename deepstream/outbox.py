@@ -19,7 +19,7 @@ from deepstream.journal import Batch, Left
 from deepstream.keeper import Keeper
 from deepstream.lanes import OVERHEAD_BYTES, Entry, Lane, Lanes, Post
 from deepstream.latency import Latencies, Percentiles
-from ropewatch.settings import OutboxSettings
+from ropewatch.mqtt_settings import OutboxSettings
 from ropewatch.wire import Message, stamped
 
 log = logging.getLogger("ropewatch.outbox")

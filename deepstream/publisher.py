@@ -16,13 +16,16 @@ from paho.mqtt import client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
+from paho.mqtt.subscribeoptions import SubscribeOptions
 
+from deepstream.asked import CommandMessage
+from deepstream.commander import Commander
 from deepstream.credentials import read_password
 from deepstream.lanes import Entry
 from deepstream.outbox import Outbox
 from deepstream.refusals import BAD_PACKET, CONNECT_ADVICE, PUBLISH_LATER, SESSION_TAKEN_OVER
 from ropewatch.errors import BrokerError, SettingsError
-from ropewatch.settings import MqttSettings
+from ropewatch.mqtt_settings import MqttSettings
 from ropewatch.wire import Message
 
 log = logging.getLogger("ropewatch.mqtt")
@@ -60,6 +63,7 @@ class Publisher:
         self.refusals = 0
         self.last_error: str | None = None
         self._settings, self._outbox = settings, outbox
+        self._commander: Commander | None = None
         self._client_id, self._will = client_id, will
         self._accepted = threading.Event()
         self._stopping = threading.Event()
@@ -88,6 +92,10 @@ class Publisher:
                 f"{self._settings.connect_timeout_s:g} s; start it, correct mqtt.host, mqtt.port "
                 "and the credentials, or set mqtt.require_broker to false"
             )
+
+    def obey(self, commander: Commander) -> None:
+        """Hand commands over to somebody; before `start`."""
+        self._commander = commander
 
     def stop(self) -> None:
         """Disconnect cleanly: the broker then does not publish the will."""
@@ -120,7 +128,7 @@ class Publisher:
         properties = _properties(PacketTypes.CONNECT)
         properties.SessionExpiryInterval = SESSION_EXPIRY_S
         try:
-            link = _Link(self._make_client(), self._outbox)
+            link = _Link(self._make_client(), self._outbox, self._commander)
             link.open(self._settings, properties)
         # ValueError: the host is no name that can be looked up.
         except (OSError, ValueError, SettingsError) as error:
@@ -205,14 +213,16 @@ class _Link:
         window: how many messages may be on their way together.
     """
 
-    def __init__(self, client: mqtt.Client, outbox: Outbox) -> None:
+    def __init__(
+        self, client: mqtt.Client, outbox: Outbox, commander: Commander | None = None
+    ) -> None:
         self.accepted = False
         self.refusal: str | None = None
         self.lost: str | None = None
         self.lost_code: int | None = None
         self.window = MAX_INFLIGHT
         self._max_packet_bytes: int | None = None
-        self._client, self._outbox = client, outbox
+        self._client, self._outbox, self._commander = client, outbox, commander
         self._answered = threading.Event()
         self._ended = threading.Event()
         self._lock = threading.Lock()
@@ -222,6 +232,8 @@ class _Link:
         client.on_connect = self._on_connect
         client.on_disconnect = self._on_disconnect
         client.on_publish = self._on_publish
+        client.on_subscribe = self._on_subscribe
+        client.on_message = self._on_message
 
     def open(self, settings: MqttSettings, properties: Properties) -> None:
         """Connect, and wait for the broker's answer.
@@ -247,6 +259,8 @@ class _Link:
         properties.ContentType = message.content_type
         if message.expiry_s is not None:
             properties.MessageExpiryInterval = message.expiry_s
+        if message.correlation is not None:
+            properties.CorrelationData = message.correlation
         size_bytes = _packet_bytes(message, properties)
         if self._max_packet_bytes is not None and size_bytes > self._max_packet_bytes:
             self._outbox.refused(
@@ -284,7 +298,38 @@ class _Link:
             self.window = min(MAX_INFLIGHT, getattr(props, "ReceiveMaximum", MAX_INFLIGHT))
             self._max_packet_bytes = getattr(props, "MaximumPacketSize", None)
             self.accepted = True
+            self._subscribe()
         self._answered.set()
+
+    def _subscribe(self) -> None:
+        if self._commander is None:
+            return
+        # A retained command is an old one: none when subscribing, and marked when it is sent.
+        options = SubscribeOptions(
+            qos=1, retainAsPublished=True, retainHandling=SubscribeOptions.RETAIN_DO_NOT_SEND
+        )
+        self._client.subscribe([(self._commander.filter, options)])
+
+    def _on_subscribe(self, _c: Any, _d: Any, _mid: int, reasons: Any, _props: Any) -> None:
+        for reason in reasons:
+            if reason.is_failure:
+                log.warning("no commands are received reason=%s", reason)
+
+    def _on_message(self, _c: Any, _d: Any, message: mqtt.MQTTMessage) -> None:
+        # A session that was begun with commands brings them still.
+        if self._commander is None:
+            return
+        properties = message.properties
+        self._commander.take(
+            CommandMessage(
+                topic=message.topic,
+                payload=bytes(message.payload),
+                retained=bool(message.retain),
+                expiry_s=getattr(properties, "MessageExpiryInterval", None),
+                response_topic=getattr(properties, "ResponseTopic", None),
+                correlation=getattr(properties, "CorrelationData", None),
+            )
+        )
 
     def _on_disconnect(self, _c: Any, _d: Any, _flags: Any, reason: Any, _props: Any) -> None:
         # paho calls this for the broker's DISCONNECT, which says why, and again for the socket.

@@ -4,6 +4,7 @@ import logging
 import threading
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from importlib import metadata
 from typing import Final, Protocol
 
@@ -12,6 +13,7 @@ from deepstream.dispatcher import Decided
 from deepstream.health import CameraReason
 from deepstream.lanes import Lane, Post
 from ropewatch.decision import RopeState
+from ropewatch.home_assistant import discovery
 from ropewatch.incidents import IncidentEvent, Phase
 from ropewatch.moment import ClockWatch, Moment
 from ropewatch.monitor import FrameResult
@@ -48,6 +50,7 @@ class Reporter:
         versions: of the models by name; part of the status.
         status_every_s: seconds between status messages without a change.
         clock: reads all clocks.
+        discovery_prefix: Home Assistant's, to be told of the cameras; None to leave it alone.
         pictures: gives an incident's JPEG, once, by its id.
     """
 
@@ -60,6 +63,7 @@ class Reporter:
         versions: Mapping[str, str],
         status_every_s: float,
         clock: Callable[[], Moment] = read_moment,
+        discovery_prefix: str | None = None,
         pictures: Callable[[str], bytes | None] = no_picture,
     ) -> None:
         self.incidents = 0
@@ -70,6 +74,7 @@ class Reporter:
         self._versions = {"ropewatch": metadata.version("ropewatch"), **versions}
         self._status_every_s = status_every_s
         self._clock = clock
+        self._discovery_prefix = discovery_prefix
         # The dispatcher's thread and the one that looks after the graph both tell the time.
         self._clock_lock = threading.Lock()
         self._clock_watch = ClockWatch(clock())
@@ -87,6 +92,15 @@ class Reporter:
         self._recover()
         for source_id in source_ids:
             self._camera_state(source_id, NOBODY)
+            if self._discovery_prefix is not None:
+                self._say(
+                    discovery(
+                        self._wire,
+                        source_id,
+                        prefix=self._discovery_prefix,
+                        version=self._versions["ropewatch"],
+                    )
+                )
 
     def take(self, decided: Decided) -> None:
         """Publish incident events, then the camera's state.
@@ -96,6 +110,8 @@ class Reporter:
         """
         # Here too: a disk may have been away when the program started.
         self._recover()
+        if decided.config_digest is not None:
+            self._use_settings(decided.config_digest)
         self._incidents(decided.events)
         source_id = decided.source_id
         if decided.closed:
@@ -145,6 +161,12 @@ class Reporter:
                 versions=self._versions,
             )
         )
+
+    def _use_settings(self, config_digest: str) -> None:
+        self._wire = replace(self._wire, versions={**self._wire.versions, "config": config_digest})
+        self._versions = {**self._versions, "config": config_digest}
+        # The status is said anew with the next look at the box.
+        self._told_reasons = None
 
     def _now(self) -> Moment:
         """Read the clocks; when the wall clock was corrected, say so before its time is used."""

@@ -10,7 +10,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeAlias
 
 from deepstream.marking import Picture, mark
 from deepstream.meta import FrameMeta
@@ -37,10 +37,22 @@ class Encoder(Protocol):
         """Let go of the device."""
 
 
+# Takes a picture that somebody has asked for, on the worker's thread.
+Taker: TypeAlias = Callable[[Picture], None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Wish:
+    """What a picture is for: an incident that starts, or somebody who has asked."""
+
+    event: IncidentEvent | None = None
+    taker: Taker | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class _Shot:
     pad_index: int
-    event: IncidentEvent
+    wish: _Wish
     jpeg: bytes
 
 
@@ -74,7 +86,8 @@ class Snapshots:
         self.missed = 0
         self._encoder, self._settings, self._clock = encoder, settings, clock
         self._changed = threading.Condition()
-        self._wanted: dict[tuple[int, int], list[IncidentEvent]] = {}
+        self._wanted: dict[tuple[int, int], list[_Wish]] = {}
+        self._asked: dict[int, list[_Wish]] = {}
         self._recent_s: tuple[deque[float], ...] = tuple(deque() for _ in range(sources))
         self._shots: deque[_Shot] = deque()
         self._done: tuple[list[tuple[str, Snapshot]], ...] = tuple([] for _ in range(sources))
@@ -102,32 +115,41 @@ class Snapshots:
     def want(self, pad_index: int, frame_num: int, events: Iterable[IncidentEvent]) -> None:
         """Ask for the picture of each incident that starts in a frame; before it is pushed on."""
         starts = [event for event in events if event.phase is Phase.START]
-        if not starts:
+        if not starts and pad_index not in self._asked:
             return
         with self._changed:
-            granted = [event for event in starts if self._grant(pad_index)]
+            granted = [_Wish(event) for event in starts if self._grant(pad_index)]
+            granted += self._asked.pop(pad_index, [])
             if granted:
                 self._wanted[pad_index, frame_num] = granted
             while len(self._wanted) > MAX_FRAMES_WANTED:
                 lost = self._wanted.pop(next(iter(self._wanted)))
                 self._miss(len(lost), "the frame did not come")
 
+    def ask(self, pad_index: int, taker: Taker) -> bool:
+        """Take a picture of a camera's next frame for somebody; False beyond `max_per_minute`."""
+        with self._changed:
+            if not self._grant(pad_index):
+                return False
+            self._asked.setdefault(pad_index, []).append(_Wish(taker=taker))
+            return True
+
     def __call__(self, frame: FrameMeta) -> None:
         """Encode the frame if it is wanted."""
         with self._changed:
-            events = self._wanted.pop(frame.key, None)
-        if events is None:
+            wishes = self._wanted.pop(frame.key, None)
+        if wishes is None:
             return
         try:
             jpeg = self._encoder.jpeg(frame)
         except Exception as error:
             with self._changed:
-                self._miss(len(events), "not encoded", error)
+                self._miss(len(wishes), "not encoded", error)
             return
         with self._changed:
             room = MAX_WAITING - len(self._shots)
-            self._shots.extend(_Shot(frame.pad_index, event, jpeg) for event in events[:room])
-            self._miss(len(events[room:]), "too many at once")
+            self._shots.extend(_Shot(frame.pad_index, wish, jpeg) for wish in wishes[:room])
+            self._miss(len(wishes[room:]), "too many at once")
             self._changed.notify()
 
     def ready(self, pad_index: int) -> list[tuple[str, Snapshot]]:
@@ -172,21 +194,24 @@ class Snapshots:
                     return
                 shot = self._shots.popleft()
             try:
-                picture = mark(shot.jpeg, shot.event, self._settings)
+                picture = mark(shot.jpeg, shot.wish.event, self._settings)
+                if shot.wish.taker is not None:
+                    shot.wish.taker(picture)
             except Exception as error:
                 with self._changed:
                     self._miss(1, "not marked", error)
                 continue
-            self._finish(shot, picture)
+            if shot.wish.event is not None:
+                self._finish(shot.pad_index, shot.wish.event, picture)
 
-    def _finish(self, shot: _Shot, picture: Picture) -> None:
+    def _finish(self, pad_index: int, event: IncidentEvent, picture: Picture) -> None:
         snapshot = Snapshot(
             sha256=hashlib.sha256(picture.jpeg).hexdigest(),
             size_bytes=len(picture.jpeg),
             size_wh_px=picture.size_wh_px,
-            pts_ns=shot.event.pts_ns,
+            pts_ns=event.pts_ns,
         )
         with self._changed:
             self.taken += 1
-            self._jpegs[shot.event.incident_id] = picture.jpeg
-            self._done[shot.pad_index].append((shot.event.incident_id, snapshot))
+            self._jpegs[event.incident_id] = picture.jpeg
+            self._done[pad_index].append((event.incident_id, snapshot))

@@ -28,6 +28,7 @@ def parser() -> argparse.ArgumentParser:
     _add_run(commands)
     _add_graph(commands)
     _add_listen(commands)
+    _add_command(commands)
     # Its module imports argparse and the core only; torch waits until a command runs.
     from export.cli import add_export_commands  # noqa: PLC0415 - the core reaches outward lazily
 
@@ -122,10 +123,7 @@ def _graph(args: argparse.Namespace) -> int:
     return 0
 
 
-def _add_listen(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    command = commands.add_parser(
-        "listen", help="subscribe to incidents; print them, keep them in a database"
-    )
+def _broker_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument("--host", default="127.0.0.1", help="broker; default: %(default)s")
     command.add_argument("--port", type=_port, default=1883, help="default: %(default)s")
     command.add_argument("--username", help="user name at the broker")
@@ -133,6 +131,13 @@ def _add_listen(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
     command.add_argument("--ca-file", type=Path, help="CA bundle; sets TLS")
     command.add_argument("--cert-file", type=Path, help="client certificate, PEM")
     command.add_argument("--key-file", type=Path, help="its key, PEM")
+
+
+def _add_listen(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    command = commands.add_parser(
+        "listen", help="subscribe to incidents; print them, keep them in a database"
+    )
+    _broker_arguments(command)
     command.add_argument(
         "--client-id", help="name of this consumer: the broker keeps what comes while it is away"
     )
@@ -159,6 +164,34 @@ def _add_listen(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
     command.add_argument("--count", type=_count, help="end after this many messages")
     command.add_argument("--timeout-s", type=_timeout_s, help="end after this many seconds")
     command.set_defaults(run=_listen)
+
+
+def _add_command(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    command = commands.add_parser("command", help="ask a box to do something")
+    command.add_argument("verb", choices=["ping", "snapshot", "acknowledge", "set", "confirm"])
+    _broker_arguments(command)
+    command.add_argument("--site-name", type=_one_name, required=True, help="the box's site")
+    command.add_argument("--box", type=_one_name, required=True, help="the box")
+    command.add_argument(
+        "--sender", type=_one_name, required=True, help="who asks; one of the box's senders"
+    )
+    command.add_argument(
+        "--content", default="{}", metavar="JSON", help="what the command says; docs/commands.md"
+    )
+    command.add_argument("--timeout-s", type=_timeout_s, help="wait so long for the answer")
+    command.set_defaults(run=_command, client_id=None, group=None)
+
+
+def _command(args: argparse.Namespace) -> int:
+    from ropewatch.asking import command  # noqa: PLC0415 - needs the MQTT library
+
+    return command(args)
+
+
+def _one_name(text: str) -> str:
+    if text == "+":
+        raise argparse.ArgumentTypeError("'+', want one name: a command goes to one box")
+    return _name(text)
 
 
 def _name(text: str) -> str:

@@ -25,7 +25,7 @@ from typing_extensions import Self
 from ropewatch.errors import BrokerError, SettingsError
 from ropewatch.reading import parse_incident
 from ropewatch.sequencer import Gap, Incident, Sequencer
-from ropewatch.topics import INCIDENT, SNAPSHOT, topic_of
+from ropewatch.topics import INCIDENT, JSON, SNAPSHOT, topic_of
 
 log = logging.getLogger("ropewatch.client")
 
@@ -50,6 +50,7 @@ class Received:
         content_type: MQTT 5 property.
         retained: the broker has kept it; it may be old.
         packet: number of its packet, and of the connection that it came on.
+        correlation: MQTT 5 property; an answer has that of its question.
     """
 
     topic: str
@@ -57,6 +58,7 @@ class Received:
     content_type: str | None
     retained: bool
     packet: tuple[int, int]
+    correlation: bytes | None = None
 
 
 class Subscriber:
@@ -205,6 +207,31 @@ class Subscriber:
                 if connection == self._connection:
                     self._client.ack(mid, 1)
 
+    def send(
+        self,
+        topic: str,
+        payload: bytes,
+        *,
+        expiry_s: int,
+        response_topic: str,
+        correlation: bytes,
+    ) -> None:
+        """Ask somebody; whether it arrived is seen by the answer.
+
+        Args:
+            topic: theirs.
+            payload: the question.
+            expiry_s: how long it may be on its way.
+            response_topic: of the answer; one of this subscriber's.
+            correlation: by which to know the answer.
+        """
+        properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]  # paho
+        properties.ContentType = JSON
+        properties.MessageExpiryInterval = expiry_s
+        properties.ResponseTopic = response_topic
+        properties.CorrelationData = correlation
+        self._client.publish(topic, payload, qos=1, properties=properties)
+
     def _stop(self) -> None:
         self._client.disconnect()
         self._client.loop_stop()
@@ -247,6 +274,7 @@ class Subscriber:
                 getattr(properties, "ContentType", None),
                 bool(message.retain),
                 (message.mid, self._connection),
+                getattr(properties, "CorrelationData", None),
             )
         )
 

@@ -17,14 +17,20 @@ from ropewatch.judging import (
     SmoothingOverrides,
     ZoneSettings,
 )
-from ropewatch.payloads import SCHEMA_VERSION, Payload, Rfc3339, Seconds, Version
+from ropewatch.payloads import (
+    SCHEMA_VERSION,
+    Payload,
+    Rfc3339,
+    Seconds,
+    Version,
+)
 from ropewatch.section import Name
 from ropewatch.settings import SiteSettings, SourceSettings
 
 # A command that has waited is not carried out: who sent it has given up.
 EXPIRY_S: Final = 30
 
-RequestId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.:-]{1,64}$")]
+RequestId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 
 
 class Verb(str, Enum):
@@ -127,6 +133,15 @@ class Code(str, Enum):
     FAILED = "failed"
 
 
+class PictureTaken(Payload):
+    """A picture that was asked for, a message of its own."""
+
+    topic: str = Field(description="Where it was published.")
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="Of that message's payload.")
+    size_bytes: int = Field(ge=1, description="Of that message's payload.")
+    size_wh_px: tuple[int, int] = Field(description="Width and height of the JPEG.")
+
+
 class Answer(Payload):
     """What a box says to a command; the correlation data are those of the command."""
 
@@ -145,6 +160,7 @@ class Answer(Payload):
     reason: str | None = Field(description="For a person; null with ok.")
     config_digest: str = Field(description="SHA-256 of the settings that hold now.")
     confirm_within_s: Seconds | None = Field(description="Of an applied change, else null.")
+    picture: PictureTaken | None = Field(description="Of a snapshot, once it is taken.")
     time: Rfc3339
 
 

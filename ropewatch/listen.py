@@ -48,7 +48,7 @@ def listen(args: argparse.Namespace) -> int:
         StoreError: the database cannot be used; what it does not have comes again.
     """
     pictures = _pictures(args)
-    with _stores(args) as stores, _subscriber(args) as subscriber:
+    with _stores(args) as stores, subscriber_of(args, _topics(args)) as subscriber:
         # In a group most of a box's messages go to others: there is nothing to wait for.
         grouped = args.group is not None
         found = incidents(
@@ -126,14 +126,21 @@ def _stores(args: argparse.Namespace) -> Iterator[list[Store]]:
         yield stores
 
 
-def _subscriber(args: argparse.Namespace) -> Subscriber:
+def subscriber_of(args: argparse.Namespace, topics: tuple[str, ...]) -> Subscriber:
+    """Make a subscriber by the arguments that say where the broker is and who asks.
+
+    Raises:
+        SettingsError: the password's variable is not set or has no user name to go with, or
+            a certificate cannot be used.
+    """
+
     def text(path: object) -> str | None:
         return None if path is None else str(path)
 
     return Subscriber(
         args.host,
         args.port,
-        _topics(args),
+        topics,
         username=args.username,
         password=_password(args.password_env, args.username),
         ca_file=text(args.ca_file),

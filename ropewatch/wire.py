@@ -8,6 +8,7 @@ from typing import Literal
 from pydantic import BaseModel
 from pydantic_core import from_json, to_json
 
+from ropewatch.commands import Answer
 from ropewatch.decision import RopeState
 from ropewatch.evidence import Evidence
 from ropewatch.incidents import Acknowledgement, EndReason, IncidentEvent, Phase, Snapshot
@@ -33,6 +34,7 @@ from ropewatch.payloads import (
 )
 from ropewatch.reading import parse_incident
 from ropewatch.topics import (
+    ANSWER,
     CAMERA_STATE,
     CAMERA_STATUS,
     CLOCK,
@@ -134,6 +136,10 @@ class Wire:
             ),
         )
         return self._message(CLOCK, envelope)
+
+    def answer(self, answer: Answer) -> Message:
+        """Answer a command."""
+        return self._message(ANSWER, answer, sender=answer.sender)
 
     def recovered_end(self, last: bytes, *, sequence: int, now: Moment) -> Message:
         """End an incident that an earlier run of this box has left open.

@@ -25,6 +25,8 @@ def publish(
     client: mqtt.Client | None = None,
     *,
     retain: bool = False,
+    expiry_s: int | None = None,
+    response_topic: str | None = None,
 ) -> list[int]:
     """Publish payloads on topics, QoS 1, with the topic's content type; return reason codes."""
     client = new_client() if client is None else client
@@ -39,7 +41,7 @@ def publish(
     client.connect(host, port)
     client.loop_start()
     mids = [
-        client.publish(topic, payload, 1, retain, _properties(topic)).mid
+        client.publish(topic, payload, 1, retain, _properties(topic, expiry_s, response_topic)).mid
         for topic, payload in pairs
     ]
     for _ in mids:
@@ -49,9 +51,13 @@ def publish(
     return [codes[mid] for mid in mids]
 
 
-def _properties(topic: str) -> Properties:
+def _properties(topic: str, expiry_s: int | None, response_topic: str | None) -> Properties:
     properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]  # paho's
     known = topic_of(topic)
     if known is not None:
         properties.ContentType = known.content_type
+    if expiry_s is not None:
+        properties.MessageExpiryInterval = expiry_s
+    if response_topic is not None:
+        properties.ResponseTopic = response_topic
     return properties

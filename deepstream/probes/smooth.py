@@ -8,10 +8,11 @@ from typing import Any, Final, Protocol
 from deepstream.meta import Colour, FrameMeta, MetaDoor
 from deepstream.probes.scores import Look, Looks, Scores
 from deepstream.snapshots import Snapshots
-from ropewatch.decision import RopeState
-from ropewatch.incidents import EndReason, IncidentEvent
+from ropewatch.decision import RopeState, to_ns
+from ropewatch.incidents import Acknowledgement, EndReason, IncidentEvent
 from ropewatch.monitor import FrameResult, SourceMonitor, Verdict
 from ropewatch.observations import FrameObservation, PersonObservation
+from ropewatch.settings import SiteSettings
 from ropewatch.spread import Spread
 
 COLOURS: Final[Mapping[RopeState, Colour]] = {
@@ -31,6 +32,9 @@ class Sink(Protocol):
 
     def offer_closed(self, source_id: str, events: Iterable[IncidentEvent]) -> None:
         """Take the last events of a source that was closed."""
+
+    def offer_settings(self, source_id: str, config_digest: str) -> None:
+        """Take the news that a source is judged by other settings from here on."""
 
 
 @dataclass(slots=True)
@@ -92,6 +96,26 @@ class SmoothStage:
             events = self.monitors[pad_index].close(reason, self.last_pts_ns[pad_index])
             self.lasting[pad_index] = 0
             self.sink.offer_closed(self.source_ids[pad_index], events)
+
+    def follow(self, site: SiteSettings, camera: str) -> None:
+        """Judge a camera by other settings from its next frame on; safe from any thread."""
+        index = self.source_ids.index(camera)
+        with self._lock:
+            self.monitors[index].follow(site)
+            if self.spreads:
+                decision = site.judging(camera).decision
+                self.spreads[index].follow(
+                    threshold=decision.threshold,
+                    max_evidence_age_ns=to_ns(decision.max_evidence_age_s),
+                )
+            self.sink.offer_settings(camera, site.digest())
+
+    def acknowledge(self, incident_id: str, acknowledgement: Acknowledgement) -> bool:
+        """Note who looks after an open incident; False when none has that id; from any thread."""
+        with self._lock:
+            return any(
+                monitor.acknowledge(incident_id, acknowledgement) for monitor in self.monitors
+            )
 
     def __call__(self, frame: FrameMeta) -> None:
         """Judge the persons of one frame.

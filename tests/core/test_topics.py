@@ -29,7 +29,8 @@ def test_the_document_has_the_table_of_the_code() -> None:
 
 @pytest.mark.parametrize("topic", TOPICS)
 def test_a_topic_is_known_by_its_text(topic: Topic) -> None:
-    names = {"site": "yard", "box": "b-1", "camera": "cam_1", "incident_id": "01KGX", "sender": "me"}
+    names = {"site": "yard", "box": "b-1", "camera": "cam_1", "incident_id": "01K"}
+    names["sender"] = "me"
 
     assert topic_of(topic.of(**names)) is topic
     assert topic.filter.count("+") == topic.address.count("{")

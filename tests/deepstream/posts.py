@@ -11,7 +11,8 @@ from demo.broker import PrivateBroker
 from ropewatch.decision import RopeState
 from ropewatch.incidents import EndReason, IncidentEvent, Phase
 from ropewatch.moment import Moment
-from ropewatch.settings import AlertWhen, MqttSettings, OutboxSettings
+from ropewatch.mqtt_settings import MqttSettings, OutboxSettings
+from ropewatch.settings import AlertWhen
 from ropewatch.wire import Message, Wire
 from tests.deepstream.canned_broker import CannedBroker
 

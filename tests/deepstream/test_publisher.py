@@ -17,8 +17,8 @@ from demo.broker import PrivateBroker, free_port
 from ropewatch.client import Subscriber
 from ropewatch.errors import BrokerError, SettingsError
 from ropewatch.incidents import Phase
+from ropewatch.mqtt_settings import MqttSettings
 from ropewatch.reading import parse_incident
-from ropewatch.settings import MqttSettings
 from ropewatch.wire import Wire
 from tests.deepstream.canned_broker import CannedBroker
 from tests.deepstream.posts import WILL, incident_post, make_outbox, post, publishing, state
@@ -34,7 +34,7 @@ import os, sys, time
 from pathlib import Path
 from deepstream.outbox import Outbox
 from deepstream.publisher import Publisher
-from ropewatch.settings import MqttSettings
+from ropewatch.mqtt_settings import MqttSettings
 from tests.deepstream.canned_broker import CannedBroker
 from tests.deepstream.posts import WILL
 mqtt = MqttSettings(host="127.0.0.1", port=int(sys.argv[1]), require_broker=True)

@@ -12,7 +12,7 @@ from deepstream.publisher import Publisher
 from demo.broker import PrivateBroker
 from ropewatch.client import Subscriber
 from ropewatch.errors import BrokerError, SettingsError
-from ropewatch.settings import MqttSettings
+from ropewatch.mqtt_settings import MqttSettings
 from ropewatch.wire import Message
 
 pytestmark = pytest.mark.broker

@@ -1,0 +1,102 @@
+"""A command as it came, and whether it may be carried out."""
+
+from collections.abc import Container
+from dataclasses import dataclass
+
+from pydantic_core import from_json
+
+from ropewatch.commands import EXPIRY_S, Code, PingRequest, Refused
+from ropewatch.settings import SiteSettings
+from ropewatch.topics import ANSWER
+
+TEXT_MAX = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class CommandMessage:
+    """A command as it came.
+
+    Attributes:
+        topic: `command/SENDER/VERB` below the box's.
+        payload: JSON.
+        retained: sent to be kept, so it may be old.
+        expiry_s: what was left of its life when it came; None for ever.
+        response_topic: where the answer is wanted.
+        correlation: what the answer has to bring back.
+    """
+
+    topic: str
+    payload: bytes
+    retained: bool
+    expiry_s: int | None
+    response_topic: str | None
+    correlation: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A command with what its answers need.
+
+    Attributes:
+        sender: who asks, by the topic.
+        verb: what is asked, by the topic.
+        request_id: None where there is none to read.
+        text: the payload, for the audit.
+        home: the sender's topic of answers.
+        topic: where to answer; `home` or below.
+        correlation: of the command.
+    """
+
+    sender: str
+    verb: str
+    request_id: str | None
+    text: str
+    home: str
+    topic: str
+    correlation: bytes | None
+
+
+def read(message: CommandMessage, site: SiteSettings) -> Asked:
+    """Take a message apart; it is not judged."""
+    *_, sender, verb = message.topic.split("/")
+    home = ANSWER.of(site=site.site, box=site.box, sender=sender)
+    wanted = message.response_topic or home
+    ours = wanted == home or (wanted.startswith(f"{home}/") and not set(wanted) & set("+#"))
+    return Asked(
+        sender=sender,
+        verb=verb,
+        request_id=_request_id(message.payload),
+        text=message.payload.decode(errors="replace")[:TEXT_MAX],
+        home=home,
+        # Answers go nowhere else: a box must not be made to speak for somebody else.
+        topic=wanted if ours else home,
+        correlation=message.correlation,
+    )
+
+
+def check(asked: Asked, message: CommandMessage, senders: Container[str]) -> None:
+    """Let a command pass, or not.
+
+    Raises:
+        Refused: of a sender who may not, maybe old, or to be answered to somebody else.
+    """
+    if asked.sender not in senders:
+        raise Refused(Code.NOT_ALLOWED, f"{asked.sender}: not in mqtt.commands.senders")
+    if message.retained:
+        raise Refused(Code.RETAINED, "retained, want a command for now; take retain out")
+    if message.expiry_s is None or message.expiry_s > EXPIRY_S:
+        raise Refused(
+            Code.NO_EXPIRY,
+            f"message expiry {message.expiry_s or 'not set'}, want {EXPIRY_S} seconds at most",
+        )
+    if message.response_topic not in {None, asked.topic}:
+        raise Refused(Code.RESPONSE_TOPIC, f"{message.response_topic}: want {asked.home} or below")
+
+
+def _request_id(payload: bytes) -> str | None:
+    """Return the id of a command, which may be none otherwise."""
+    try:
+        content = from_json(payload)
+        return PingRequest(request_id=content["request_id"]).request_id
+    except (ValueError, TypeError, KeyError):
+        return None

@@ -1,0 +1,366 @@
+"""Commands over a real mosquitto: asked as an operator would, answered by the runtime's parts."""
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typing_extensions import Self
+
+from deepstream.changes import AUDIT, CHANGES, Audit, Changes
+from deepstream.clock import read_moment
+from deepstream.commander import Commander
+from deepstream.outbox import Outbox
+from deepstream.publisher import Publisher
+from demo.broker import PrivateBroker
+from ropewatch.asking import Line, ask
+from ropewatch.cli import main
+from ropewatch.client import Subscriber
+from ropewatch.commands import Answer, AnswerStatus, Code
+from ropewatch.errors import BrokerError
+from ropewatch.incidents import Acknowledgement
+from ropewatch.moment import Moment
+from ropewatch.reading import parse
+from ropewatch.settings import SiteSettings
+from ropewatch.wire import Wire
+from tests.core.builders import site_data
+from tests.publishing import publish
+
+pytestmark = pytest.mark.broker
+
+LINE = Line("yard", "box1", "operator")
+HOME = "ropewatch/v1/yard/box1"
+ZONE = {"name": "roof", "kind": "include", "polygon": [[0, 0], [1, 0], [1, 1]]}
+
+
+class Clock:
+    """The machine's clock, put forward at will."""
+
+    def __init__(self) -> None:
+        self.ahead_s = 0.0
+
+    def __call__(self) -> Moment:
+        now = read_moment()
+        return replace(now, monotonic_ns=now.monotonic_ns + int(self.ahead_s * 1e9))
+
+
+@dataclass
+class Cameras:
+    """Notes what it is asked to do; one incident is open."""
+
+    site: SiteSettings
+    followed: list[str] = field(default_factory=list)
+    acknowledged: list[Acknowledgement] = field(default_factory=list)
+
+    def follow(self, site: SiteSettings, camera: str) -> None:
+        self.site = site
+        self.followed.append(camera)
+
+    def acknowledge(self, incident_id: str, acknowledgement: Acknowledgement) -> bool:
+        if incident_id == "01OPEN":
+            self.acknowledged.append(acknowledgement)
+        return incident_id == "01OPEN"
+
+    def threshold(self, camera: str) -> float:
+        return self.site.judging(camera).decision.threshold
+
+
+class Box:
+    """The parts of a box that have to do with commands."""
+
+    def __init__(self, broker: PrivateBroker, folder: Path, **changes: Any) -> None:
+        data = site_data()
+        data["sources"] = [{"id": "cam1", "uri": "a.mp4"}, {"id": "cam2", "uri": "b.mp4"}]
+        data["mqtt"] = {"host": broker.host, "port": broker.port, "require_broker": True}
+        data["mqtt"]["commands"] = {"senders": ["operator"]}
+        data["decision"] |= changes
+        self.base = SiteSettings.model_validate(data)
+        self.clock = Clock()
+        kept = Changes(folder, self.base)
+        self.cameras = Cameras(kept.applied())
+        self._outbox = Outbox(folder, self.base.mqtt.outbox)
+        wire = Wire("yard", "box1", self._outbox.boot_id)
+        self._publisher = Publisher(
+            self.base.mqtt, self._outbox, client_id="box-1", will=wire.will()
+        )
+        self.commander = Commander(
+            self.cameras.site,
+            wire,
+            self._outbox,
+            self.cameras,
+            changes=kept,
+            audit=Audit(folder),
+            clock=self.clock,
+        )
+        self._publisher.obey(self.commander)
+
+    def __enter__(self) -> Self:
+        self.commander.start()
+        self._publisher.start()
+        # The subscription is answered some time after the connection.
+        time.sleep(0.3)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._publisher.stop()
+        self.commander.stop()
+        self._outbox.close()
+
+
+@pytest.fixture
+def box(broker: PrivateBroker, tmp_path: Path) -> Iterator[Box]:
+    with Box(broker, tmp_path) as made:
+        yield made
+
+
+Ask = Callable[..., Answer]
+
+
+@pytest.fixture
+def operator(broker: PrivateBroker, box: Box) -> Iterator[Ask]:
+    with Subscriber(broker.host, broker.port, (LINE.answers,)) as subscriber:
+
+        def asking(verb: str, **content: Any) -> Answer:
+            return ask(subscriber, LINE, verb, content, timeout_s=5)
+
+        yield asking
+
+
+def until(condition: Callable[[], bool]) -> None:
+    end_s = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < end_s
+        time.sleep(0.02)
+
+
+def test_a_ping_is_answered_with_what_holds_now(box: Box, operator: Ask) -> None:
+    answer = operator("ping", request_id="r-1")
+
+    assert (answer.status, answer.code, answer.request_id) == (
+        AnswerStatus.APPLIED,
+        Code.OK,
+        "r-1",
+    )
+    assert answer.config_digest == box.base.digest()
+
+
+def test_an_incident_is_acknowledged_by_who_has_asked(box: Box, operator: Ask) -> None:
+    done = operator("acknowledge", incident_id="01OPEN", note="on my way")
+    unknown = operator("acknowledge", incident_id="01GONE")
+
+    assert done.status is AnswerStatus.ACCEPTED
+    assert [(each.by, each.note) for each in box.cameras.acknowledged] == [
+        ("operator", "on my way")
+    ]
+    assert (unknown.code, unknown.reason) == (
+        Code.UNKNOWN_INCIDENT,
+        "incident_id: 01GONE: not open",
+    )
+
+
+def test_a_change_applies_at_once_to_its_camera_and_is_kept_when_confirmed(
+    broker: PrivateBroker, tmp_path: Path
+) -> None:
+    with (
+        Box(broker, tmp_path) as box,
+        Subscriber(broker.host, broker.port, (LINE.answers,)) as subscriber,
+    ):
+        content = {"request_id": "c-1", "camera": "cam1", "decision": {"threshold": 0.9}}
+        applied = ask(subscriber, LINE, "set", content)
+        zones = {"camera": "cam2", "zones": [ZONE]}
+        ask(subscriber, LINE, "set", zones)
+        confirmed = ask(subscriber, LINE, "confirm", {"of": "c-1"})
+
+        assert (applied.status, applied.code) == (AnswerStatus.APPLIED, Code.UNCONFIRMED)
+        assert applied.confirm_within_s == 120
+        assert applied.config_digest != box.base.digest()
+        assert box.cameras.followed == ["cam1", "cam2"]
+        assert (box.cameras.threshold("cam1"), box.cameras.threshold("cam2")) == (0.9, 0.5)
+        assert confirmed.code is Code.CONFIRMED
+
+    with Box(broker, tmp_path) as again:
+        assert again.cameras.threshold("cam1") == 0.9
+        # It was not confirmed.
+        assert again.cameras.site.judging("cam2").zones == ()
+
+
+def test_a_change_that_is_not_confirmed_is_taken_back_and_told(
+    broker: PrivateBroker, tmp_path: Path
+) -> None:
+    with (
+        Box(broker, tmp_path) as box,
+        Subscriber(broker.host, broker.port, (LINE.answers,)) as subscriber,
+    ):
+        content = {"camera": "cam1", "decision": {"threshold": 0.9}, "confirm_within_s": 60}
+        ask(subscriber, LINE, "set", content)
+        box.clock.ahead_s = 59
+        ask(subscriber, LINE, "ping", {})
+        assert box.cameras.threshold("cam1") == 0.9
+
+        box.clock.ahead_s = 61
+        ask(subscriber, LINE, "ping", {})
+        received = next(subscriber.messages(5))
+
+        told = parse(received.topic, received.payload)
+        assert isinstance(told, Answer)
+        assert (told.status, told.code) == (AnswerStatus.REVERTED, Code.NOT_CONFIRMED_IN_TIME)
+        assert told.config_digest == box.base.digest()
+        assert box.cameras.threshold("cam1") == 0.5
+        assert box.cameras.site == box.base
+
+
+def test_one_change_of_a_camera_waits_at_a_time(box: Box, operator: Ask) -> None:
+    operator("set", request_id="c-1", camera="cam1", decision={"threshold": 0.9})
+
+    second = operator("set", camera="cam1", decision={"threshold": 0.8})
+    other = operator("confirm", of="c-2")
+
+    assert second.code is Code.CHANGE_PENDING
+    assert "change c-1 is not confirmed yet" in (second.reason or "")
+    assert (other.code, other.reason) == (
+        Code.UNKNOWN_CHANGE,
+        "of: c-2: no change waits under that id",
+    )
+    assert box.cameras.threshold("cam1") == 0.9
+
+
+def test_a_change_that_does_not_fit_changes_nothing(box: Box, operator: Ask) -> None:
+    refused = operator("set", camera="cam1", decision={"release_below": 0.9})
+    unknown = operator("set", camera="cam9", decision={"threshold": 0.9})
+
+    assert (refused.status, refused.code) == (AnswerStatus.REJECTED, Code.INVALID_SETTING)
+    assert "want at or below threshold 0.5" in (refused.reason or "")
+    assert unknown.reason == "camera: cam9, want one of cam1, cam2"
+    assert box.cameras.followed == []
+
+
+def test_a_command_that_comes_twice_is_carried_out_once(box: Box, operator: Ask) -> None:
+    first = operator("set", request_id="c-1", camera="cam1", decision={"threshold": 0.9})
+    second = operator("set", request_id="c-1", camera="cam1", decision={"threshold": 0.9})
+
+    assert second == first
+    assert box.cameras.followed == ["cam1"]
+
+
+@pytest.mark.parametrize(
+    ("sender", "retain", "expiry_s", "response_topic", "code"),
+    [
+        ("stranger", False, 10, None, Code.NOT_ALLOWED),
+        ("operator", True, 10, None, Code.RETAINED),
+        ("operator", False, None, None, Code.NO_EXPIRY),
+        ("operator", False, 3600, None, Code.NO_EXPIRY),
+        ("operator", False, 10, f"{HOME}/status", Code.RESPONSE_TOPIC),
+        ("operator", False, 10, f"{HOME}/response/other", Code.RESPONSE_TOPIC),
+        ("operator", False, 10, f"{HOME}/response/operatorx", Code.RESPONSE_TOPIC),
+    ],
+)
+def test_what_may_be_old_or_foreign_is_refused_on_the_senders_own_topic(
+    sender: str,
+    retain: bool,
+    expiry_s: int | None,
+    response_topic: str | None,
+    code: Code,
+    box: Box,
+    broker: PrivateBroker,
+) -> None:
+    topic = f"{HOME}/command/{sender}/acknowledge"
+    payload = b'{"request_id": "r1", "incident_id": "01OPEN"}'
+    with Subscriber(broker.host, broker.port, (f"{HOME}/response/#", f"{HOME}/status")) as inbox:
+        publish(
+            broker.host,
+            broker.port,
+            [(topic, payload)],
+            retain=retain,
+            expiry_s=expiry_s,
+            response_topic=response_topic,
+        )
+        received = next(inbox.messages(5))
+
+    answer = parse(received.topic, received.payload)
+    assert isinstance(answer, Answer)
+    assert received.topic == f"{HOME}/response/{sender}"
+    assert (answer.status, answer.code) == (AnswerStatus.REJECTED, code)
+    assert box.cameras.acknowledged == []
+
+
+def test_a_command_that_was_retained_before_the_box_came_is_not_read(
+    broker: PrivateBroker, tmp_path: Path
+) -> None:
+    topic, payload = f"{HOME}/command/operator/ping", b'{"request_id": "r1"}'
+    publish(broker.host, broker.port, [(topic, payload)], retain=True, expiry_s=30)
+
+    with (
+        Subscriber(broker.host, broker.port, (f"{HOME}/response/#",)) as inbox,
+        Box(broker, tmp_path),
+    ):
+        assert list(inbox.messages(0.5)) == []
+
+
+def test_every_command_is_written_down(box: Box, operator: Ask, tmp_path: Path) -> None:
+    operator("ping", request_id="r-1")
+    operator("set", request_id="r-2", camera="cam9")
+
+    until(lambda: len((tmp_path / AUDIT).read_text().splitlines()) == 2)
+    lines = [json.loads(line) for line in (tmp_path / AUDIT).read_text().splitlines()]
+    assert [(line["request_id"], line["status"], line["code"]) for line in lines] == [
+        ("r-1", "applied", "ok"),
+        ("r-2", "rejected", "unknown_camera"),
+    ]
+    assert '"cam9"' in lines[1]["asked"]
+
+
+def test_a_kept_change_gives_way_to_an_edited_site_file(
+    broker: PrivateBroker, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with (
+        Box(broker, tmp_path),
+        Subscriber(broker.host, broker.port, (LINE.answers,)) as subscriber,
+    ):
+        content = {"request_id": "c-1", "camera": "cam1", "decision": {"threshold": 0.9}}
+        ask(subscriber, LINE, "set", content)
+        ask(subscriber, LINE, "confirm", {"of": "c-1"})
+
+    edited = Box(broker, tmp_path, threshold=0.3)
+
+    assert edited.cameras.threshold("cam1") == 0.3
+    assert "change not applied, the site file is another camera=cam1" in caplog.text
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"cam1": 1}', '{"cam9": {"base": {}}}'])
+def test_changes_that_cannot_be_read_leave_the_site_as_its_file_has_it(
+    text: str, broker: PrivateBroker, tmp_path: Path
+) -> None:
+    (tmp_path / CHANGES).write_text(text)
+
+    box = Box(broker, tmp_path)
+
+    assert box.cameras.site == box.base
+
+
+def test_without_a_box_the_question_ends_in_words(broker: PrivateBroker) -> None:
+    with (
+        Subscriber(broker.host, broker.port, (LINE.answers,)) as subscriber,
+        pytest.raises(BrokerError, match=r"yard/box1: no answer within 0\.3 s, want a box that"),
+    ):
+        ask(subscriber, LINE, "ping", {}, timeout_s=0.3)
+
+
+def test_the_command_line_asks_and_says_what_came_of_it(
+    box: Box, broker: PrivateBroker, capsys: pytest.CaptureFixture[str]
+) -> None:
+    where = f"--port {broker.port} --site-name yard --box box1 --sender operator".split()
+
+    assert main(["command", "ping", *where]) == 0
+    assert main(["command", "set", *where, "--content", '{"camera": "cam9"}']) == 1
+    assert main(["command", "set", *where, "--content", "camera"]) == 1
+
+    said = capsys.readouterr()
+    answers = [json.loads(line) for line in said.out.splitlines()]
+    assert [answer["code"] for answer in answers] == ["ok", "unknown_camera"]
+    assert "error: --content: camera, want a JSON object such as" in said.err
+    with pytest.raises(SystemExit):
+        main(["command", "ping", *where, "--box", "+"])
+    assert "want one name: a command goes to one box" in capsys.readouterr().err
