@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 from typing_extensions import Self
 
-from deepstream.changes import AUDIT, CHANGES, Audit, Changes
+from deepstream.asked import CommandMessage
+from deepstream.changes import AUDIT, AUDIT_MAX_BYTES, CHANGES, Audit, Changes
 from deepstream.clock import read_moment
-from deepstream.commander import Commander
+from deepstream.commander import MAX_WAITING, Camera, Commander
 from deepstream.outbox import Outbox
 from deepstream.publisher import Publisher
 from demo.broker import PrivateBroker
@@ -71,12 +72,18 @@ class Cameras:
 class Box:
     """The parts of a box that have to do with commands."""
 
-    def __init__(self, broker: PrivateBroker, folder: Path, **changes: Any) -> None:
+    def __init__(
+        self,
+        broker: PrivateBroker,
+        folder: Path,
+        camera: Camera | None = None,
+        **decision: Any,
+    ) -> None:
         data = site_data()
         data["sources"] = [{"id": "cam1", "uri": "a.mp4"}, {"id": "cam2", "uri": "b.mp4"}]
         data["mqtt"] = {"host": broker.host, "port": broker.port, "require_broker": True}
         data["mqtt"]["commands"] = {"senders": ["operator"]}
-        data["decision"] |= changes
+        data["decision"] |= decision
         self.base = SiteSettings.model_validate(data)
         self.clock = Clock()
         kept = Changes(folder, self.base)
@@ -91,6 +98,7 @@ class Box:
             wire,
             self._outbox,
             self.cameras,
+            camera,
             changes=kept,
             audit=Audit(folder),
             clock=self.clock,
@@ -364,3 +372,78 @@ def test_the_command_line_asks_and_says_what_came_of_it(
     with pytest.raises(SystemExit):
         main(["command", "ping", *where, "--box", "+"])
     assert "want one name: a command goes to one box" in capsys.readouterr().err
+
+
+def test_a_picture_is_refused_where_pictures_are_off(operator: Ask) -> None:
+    answer = operator("snapshot", camera="cam1")
+
+    assert (answer.code, answer.reason) == (
+        Code.NOT_AVAILABLE,
+        "snapshots.enabled is false on this box",
+    )
+
+
+class Lens:
+    """A camera that takes no picture: no frame comes, or too many were asked for."""
+
+    def __init__(self, *, takes: bool) -> None:
+        self._takes = takes
+
+    def ask(self, _pad_index: int, _taker: object) -> bool:
+        return self._takes
+
+
+def test_a_picture_that_does_not_come_is_given_up_and_told(
+    broker: PrivateBroker, tmp_path: Path
+) -> None:
+    with (
+        Box(broker, tmp_path, camera=Lens(takes=True)) as box,
+        Subscriber(broker.host, broker.port, (LINE.answers,)) as subscriber,
+    ):
+        accepted = ask(subscriber, LINE, "snapshot", {"camera": "cam2"})
+        box.clock.ahead_s = 11
+        ask(subscriber, LINE, "ping", {})
+        received = next(subscriber.messages(5))
+
+    told = parse(received.topic, received.payload)
+    assert accepted.status is AnswerStatus.ACCEPTED
+    assert isinstance(told, Answer)
+    assert (told.status, told.reason) == (AnswerStatus.REJECTED, "no picture within 10 s")
+
+
+def test_more_pictures_than_the_bound_are_refused(broker: PrivateBroker, tmp_path: Path) -> None:
+    with (
+        Box(broker, tmp_path, camera=Lens(takes=False)),
+        Subscriber(broker.host, broker.port, (LINE.answers,)) as subscriber,
+    ):
+        refused = ask(subscriber, LINE, "snapshot", {"camera": "cam2"})
+
+    assert refused.reason == "more than snapshots.max_per_minute"
+
+
+def test_a_full_audit_is_put_aside_and_a_disk_that_fails_is_counted(
+    box: Box, operator: Ask, tmp_path: Path
+) -> None:
+    file = tmp_path / AUDIT
+    file.write_bytes(b"x" * (AUDIT_MAX_BYTES + 1))
+    operator("ping")
+    assert (tmp_path / "commands.1.jsonl").stat().st_size == AUDIT_MAX_BYTES + 1
+    assert len(file.read_text().splitlines()) == 1
+
+    file.unlink()
+    file.mkdir()
+
+    assert operator("ping").code is Code.OK
+    assert box.commander.unaudited == 1
+
+
+def test_commands_beyond_the_bound_are_dropped_and_counted(
+    broker: PrivateBroker, tmp_path: Path
+) -> None:
+    box = Box(broker, tmp_path)
+    message = CommandMessage("a/command/operator/ping", b"{}", False, 30, None, None)
+
+    for _ in range(MAX_WAITING + 3):
+        box.commander.take(message)
+
+    assert box.commander.dropped == 3
