@@ -1,17 +1,14 @@
 """Collects what was survived, and prints it at the end of a run."""
 
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.faults.judge import Judgement, table
-from tests.faults.rig import Rig
+from tests.faults.rig import LONG, Rig
 
 SURVIVED: pytest.StashKey[dict[str, Judgement]] = pytest.StashKey()
-# `scripts/test --faults long` sets it.
-LONG = os.environ.get("ROPEWATCH_FAULTS") == "long"
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+import pytest
 from typing_extensions import Self
 
 from demo.broker import PrivateBroker
@@ -18,6 +19,10 @@ from tests.faults import box
 from tests.faults.judge import Diary, Judgement, judge
 from tests.faults.proxy import Proxy
 from tests.faults.witness import Testimony, Witness
+
+# `scripts/test --faults long` sets it.
+LONG = os.environ.get("ROPEWATCH_FAULTS") == "long"
+LONG_ONLY = pytest.mark.skipif(not LONG, reason="in the long form: scripts/test --faults long")
 
 # A box begins in the time of a fork, so that a thousand can be killed.
 FORKS = multiprocessing.get_context("forkserver")

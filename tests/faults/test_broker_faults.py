@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.faults.judge import Judgement
-from tests.faults.rig import PATIENT, Rig
+from tests.faults.rig import LONG_ONLY, PATIENT, Rig
 
 pytestmark = [pytest.mark.broker, pytest.mark.slow]
 
@@ -20,8 +20,8 @@ SMALL_PACKET_BYTES = 1900
     ("fault", "orderly", "persistent"),
     [
         ("broker killed", False, False),
-        ("broker restarted, its state lost", True, False),
-        ("broker restarted, its state kept", True, True),
+        pytest.param("broker restarted, its state lost", True, False, marks=LONG_ONLY),
+        pytest.param("broker restarted, its state kept", True, True, marks=LONG_ONLY),
     ],
 )
 def test_a_broker_goes_and_comes_back(
@@ -43,7 +43,7 @@ def test_a_broker_goes_and_comes_back(
     assert rig.end(box) == 0
     judgement = rig.judge()
     assert judgement.late > 0
-    verdict(f"{fault} {rounds} times for {away_s:g} s", judgement)
+    verdict(f"{fault}, {rounds} x {away_s:g} s", judgement)
 
 
 def test_a_broker_hangs(rig: Rig, verdict: Note, long_form: bool) -> None:
@@ -72,14 +72,13 @@ def test_a_broker_refuses_the_password_for_some_time(
         file.chmod(0o644)
     # Who gives no name may listen: the witness.
     config = f"{PATIENT}allow_anonymous true\nuser root\npassword_file "
-    rig.restart_broker(away_s=0, config=config + str(right))
+    rig.restart_broker(away_s=0, config=config + str(wrong))
     box = rig.start(username="box")
     refused_s = 20.0 if long_form else 1.5
-    rig.watch(box, 1.0)
 
-    rig.restart_broker(away_s=0, config=config + str(wrong))
     rig.watch(box, refused_s)
     rig.restart_broker(away_s=0, config=config + str(right))
+    rig.watch(box, 1.0)
 
     assert rig.end(box) == 0
     judgement = rig.judge()
@@ -95,12 +94,10 @@ def test_a_broker_does_not_allow_the_topics_for_some_time(
     open_list.write_text("topic readwrite #\n")
     closed_list.write_text("topic read #\ntopic write ropewatch/v1/+/+/status\n")
     config = f"{PATIENT}user root\nacl_file "
-    rig.restart_broker(away_s=0, config=config + str(open_list))
+    rig.restart_broker(away_s=0, config=config + str(closed_list))
     box = rig.start()
     refused_s = 20.0 if long_form else 1.0
-    rig.watch(box, 1.0)
 
-    rig.restart_broker(away_s=0, config=config + str(closed_list))
     rig.wait_for_reason("messages set aside: Not authorized")
     rig.watch(box, refused_s)
     rig.restart_broker(away_s=0, config=config + str(open_list))
@@ -142,9 +139,10 @@ def test_a_broker_takes_one_message_at_a_time(rig: Rig, verdict: Note, long_form
     verdict("receive maximum of 1", rig.judge())
 
 
-def test_a_broker_flaps(rig: Rig, verdict: Note, long_form: bool) -> None:
+@LONG_ONLY
+def test_a_broker_flaps(rig: Rig, verdict: Note) -> None:
     box = rig.start()
-    flaps = 40 if long_form else 6
+    flaps = 40
 
     for _ in range(flaps):
         rig.watch(box, 0.5)

@@ -8,7 +8,7 @@ import pytest
 
 from tests.deepstream.test_outbox_full_disk import fill
 from tests.faults.judge import Judgement
-from tests.faults.rig import Rig
+from tests.faults.rig import LONG_ONLY, Rig
 
 pytestmark = [pytest.mark.broker, pytest.mark.slow]
 
@@ -26,7 +26,7 @@ def disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
-@pytest.mark.parametrize("broker_away", [False, True])
+@pytest.mark.parametrize("broker_away", [pytest.param(False, marks=LONG_ONLY), True])
 def test_a_full_disk(
     rig: Rig,
     verdict: Callable[[str, Judgement], None],

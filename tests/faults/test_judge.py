@@ -22,7 +22,9 @@ def heard(*messages: Heard, pictures: tuple[str, ...] = ("digest",)) -> Testimon
 
 
 def wrote(*messages: Heard, boots: tuple[str, ...] = (BOOT,)) -> Diary:
-    events = {(one.phase.value, one.incident_id, str(one.revision)) for one in messages}
+    events: set[tuple[str, ...]] = {
+        (one.phase.value, one.incident_id, str(one.revision)) for one in messages
+    }
     return Diary(list(boots), events, set(events), {"digest"}, {"digest"}, Counter())
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from tests.faults.judge import Judgement
-from tests.faults.rig import END_TIMEOUT_S, PATIENT, Rig, start_program
+from tests.faults.rig import END_TIMEOUT_S, LONG_ONLY, PATIENT, Rig, start_program
 
 pytestmark = [pytest.mark.broker, pytest.mark.slow]
 
@@ -28,7 +28,11 @@ def test_a_slow_network(rig: Rig, verdict: Note, long_form: bool) -> None:
 
 @pytest.mark.parametrize(
     ("direction", "up", "down"),
-    [("to the broker", True, False), ("from the broker", False, True), ("both ways", True, True)],
+    [
+        pytest.param("to the broker", True, False, marks=LONG_ONLY),
+        ("from the broker", False, True),
+        pytest.param("both ways", True, True, marks=LONG_ONLY),
+    ],
 )
 def test_bytes_vanish_before_the_connection_does(
     rig: Rig, verdict: Note, long_form: bool, direction: str, up: bool, down: bool
@@ -50,11 +54,8 @@ def test_bytes_vanish_before_the_connection_does(
     verdict(f"bytes {direction} vanish, then a reset", judgement)
 
 
-def test_a_network_falls_silent_until_the_keep_alive_notices(
-    rig: Rig, verdict: Note, long_form: bool
-) -> None:
-    if not long_form:
-        pytest.skip("takes half a minute: scripts/test --faults long")
+@LONG_ONLY
+def test_a_network_falls_silent_until_the_keep_alive_notices(rig: Rig, verdict: Note) -> None:
     box = rig.start()
     rig.watch(box, 1.0)
 

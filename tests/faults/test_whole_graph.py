@@ -10,7 +10,7 @@ import pytest
 
 from ropewatch.settings import SiteSettings
 from tests.faults.judge import Judgement, judge
-from tests.faults.rig import Rig
+from tests.faults.rig import LONG_ONLY, Rig
 from tests.pipeline.running import finish, start
 from tests.pipeline.tiny_site import make_clip, tiny_site, write_models
 
@@ -77,9 +77,10 @@ def test_a_graph_whose_broker_is_killed(
     verdict("whole graph, broker killed for 3 s", judgement)
 
 
-def test_a_graph_that_is_killed(rig: Rig, verdict: Note, long_form: bool, tmp_path: Path) -> None:
+@LONG_ONLY
+def test_a_graph_that_is_killed(rig: Rig, verdict: Note, tmp_path: Path) -> None:
     site = endless_site(rig, tmp_path)
-    kills, rng = 12 if long_form else 1, random.Random(1)
+    kills, rng = 12, random.Random(1)
 
     for _ in range(kills):
         box = start(site, tmp_path)
