@@ -254,6 +254,7 @@ def _counters(
         "dropped_pictures": lambda: picture.dropped if picture else 0,
         "dropped_updates": lambda: posted.dropped[Lane.UPDATE],
         "missed_snapshots": lambda: snapshots.missed if snapshots else 0,
+        "snapshots_over_limit": lambda: snapshots.over_limit if snapshots else 0,
         "dropped_snapshots": lambda: posted.dropped[Lane.SNAPSHOT],
         "dropped_telemetry": lambda: posted.dropped[Lane.TELEMETRY],
         "lost_messages": lambda: posted.lost,

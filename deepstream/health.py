@@ -5,6 +5,10 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import Final
+
+# Counted, and nothing wrong: the operator has set the limit.
+CHOSEN: Final = frozenset({"snapshots_over_limit"})
 
 
 class CameraReason(str, Enum):
@@ -150,8 +154,9 @@ class Health:
         return doubts
 
     def troubles(self) -> dict[str, int]:
-        """Return the counters that are not zero: something was dropped, refused or failed."""
-        return {name: count for name, count in self.read().items() if count > 0}
+        """Return what was dropped, refused or failed, and was not wanted so; without the zeros."""
+        counted = self.read().items()
+        return {name: count for name, count in counted if count > 0 and name not in CHOSEN}
 
     def read(self) -> dict[str, int]:
         """Return all counters."""

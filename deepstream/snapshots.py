@@ -66,6 +66,7 @@ class Snapshots:
     Attributes:
         taken: pictures that were made.
         missed: those that were not, or whose incident was over before.
+        over_limit: those that were not because the operator wants no more in a minute.
 
     Args:
         encoder: of whole frames.
@@ -84,6 +85,7 @@ class Snapshots:
     ) -> None:
         self.taken = 0
         self.missed = 0
+        self.over_limit = 0
         self._encoder, self._settings, self._clock = encoder, settings, clock
         self._changed = threading.Condition()
         self._wanted: dict[tuple[int, int], list[_Wish]] = {}
@@ -175,7 +177,7 @@ class Snapshots:
         while recent and now_s - recent[0] >= MINUTE_S:
             recent.popleft()
         if len(recent) >= self._settings.max_per_minute:
-            self._miss(1, "more than snapshots.max_per_minute")
+            self.over_limit += 1
             return False
         recent.append(now_s)
         return True

@@ -156,3 +156,10 @@ def test_health_names_a_camera_of_which_less_is_known_than_should_be(
     watched.look()
 
     assert watched.reasons() == []
+
+
+def test_what_the_operator_wants_no_more_of_is_counted_and_no_trouble() -> None:
+    box = health(Clock(), [1], snapshots_over_limit=2, missed_snapshots=1)
+
+    assert box.read() == {"snapshots_over_limit": 2, "missed_snapshots": 1}
+    assert box.troubles() == {"missed_snapshots": 1}

@@ -108,7 +108,7 @@ def test_a_camera_has_its_own_bound_for_each_minute() -> None:
 
     # The third is over the bound; at 60.5 s the first is more than a minute ago.
     assert bench.encoder.keys == [(0, 0), (0, 1), (0, 3), (1, 0)]
-    assert bench.snapshots.missed == 1
+    assert (bench.snapshots.over_limit, bench.snapshots.missed) == (1, 0)
 
 
 def test_what_the_worker_has_no_room_for_is_counted() -> None:
