@@ -81,7 +81,15 @@ def _validate(data: dict[str, Any], path: Path) -> SiteSettings:
     try:
         return SiteSettings.model_validate(data)
     except ValidationError as error:
-        lines = [f"{path}: {describe(fault, SiteSettings)}" for fault in error.errors()]
+        # pydantic calls a list empty, too, of which it has refused every item.
+        lines = [
+            f"{path}: {describe(fault, SiteSettings)}"
+            for fault in error.errors()
+            if not (
+                fault["type"] == "too_short"
+                and fault["ctx"]["actual_length"] < len(fault["input"])
+            )
+        ]
         raise SettingsError(redact("\n".join(lines))) from None
 
 

@@ -242,7 +242,7 @@ def test_override_that_does_not_fit_is_named(tmp_path: Path, override: str, mess
             r"mqtt.tls: true, want keys and values \(\{\} for the defaults\)$",
         ),
         ("decision", 0.5, r"decision: 0.5, want keys and values$"),
-        ("sources.0", "rtsp://h/1", r"sources.0: 'rtsp://h/1', want keys and values\n"),
+        ("sources.0", "rtsp://h/1", r"sources.0: 'rtsp://h/1', want keys and values$"),
         ("muxer", None, r"muxer: nothing, want keys and values \(\{\} for the defaults\)$"),
         (
             "decision.release_below",
@@ -404,3 +404,12 @@ def test_redact_leaves_no_part_of_a_password_with_any_character() -> None:
     for character in map(chr, range(33, 127)):
         text = redact(f"rtsp://admin:SEC{character}RET@h/1")
         assert not re.search("SEC|RET", text), character
+
+
+def test_a_camera_that_is_refused_is_not_called_missing(tmp_path: Path) -> None:
+    path = _write(tmp_path, _with("sources.0.kind", 1))
+
+    with pytest.raises(SettingsError, match=r"sources\.0\.kind: unknown key") as caught:
+        load_site(path)
+
+    assert "at least 1 item" not in str(caught.value)
