@@ -11,7 +11,7 @@ from deepstream.health import CameraReason
 from deepstream.plan import is_live
 from deepstream.sources import explain_failure
 from ropewatch.incidents import EndReason
-from ropewatch.settings import SiteSettings
+from ropewatch.settings import SiteSettings, SourceSettings
 
 log = logging.getLogger("ropewatch.app")
 
@@ -182,9 +182,21 @@ def _announce(site: SiteSettings, backend: Backend) -> None:
     decision, classifier = site.decision, site.classifier
     print(f"backend    {backend.name} ({backend.version})")
     print(f"cameras    {', '.join(source.id for source in site.sources)}")
+    for source in site.sources:
+        if differs := _what_differs(source):
+            print(f"           {source.id}: {differs}")
     side = "at or above" if classifier.alert_when.value == "at_or_above" else "below"
     print(f"alert      when p({classifier.score_label}) is {side} {decision.threshold:g}")
+    print(f"classifier mode {classifier.mode}, smoothing {site.smoothing.strategy}")
     print(f"broker     {site.mqtt.host}:{site.mqtt.port}", flush=True)
+
+
+def _what_differs(source: SourceSettings) -> str:
+    """Name a camera's own settings and zones; empty without any."""
+    own = source.overrides.model_dump(exclude_unset=True)
+    said = [f"{key} {value}" for section in own.values() for key, value in section.items()]
+    said += [f"{zone.kind} zone {zone.name}" for zone in source.zones]
+    return ", ".join(said)
 
 
 def _summarise(app: App, elapsed_s: float) -> None:
