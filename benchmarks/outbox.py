@@ -13,7 +13,6 @@ Run from the checkout: python -m benchmarks.outbox
 import argparse
 import itertools
 import os
-import random
 import sqlite3
 import statistics
 import tempfile
@@ -29,10 +28,10 @@ from deepstream.outbox import Outbox
 from deepstream.publisher import Publisher
 from deepstream.reporter import Reporter
 from demo.broker import PrivateBroker
+from demo.crowd import Crowd
 from ropewatch.incidents import EndReason
 from ropewatch.monitor import SourceMonitor
 from ropewatch.mqtt_settings import OutboxSettings
-from ropewatch.observations import FrameObservation, PersonObservation
 from ropewatch.reading import parse_incident
 from ropewatch.settings import SiteSettings
 from ropewatch.wire import Message, Wire
@@ -41,7 +40,6 @@ PAYLOAD_BYTES = 2000
 WANT_SHARE = 0.8
 WANT_P99_MS = 50.0
 EDGES_MS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
-WH_PX = (1280, 720)
 
 
 def sqlite_alone(folder: Path, count: int) -> float:
@@ -101,28 +99,6 @@ class TimedOutbox(Outbox):
             self.acknowledged_s.append((entry.message.payload, time.perf_counter()))
 
 
-class Scene:
-    """People of one camera, each safe or unsafe, some changing from frame to frame."""
-
-    def __init__(self, camera: int, people: int, fps: float, changing: float) -> None:
-        self.name = f"cam{camera}"
-        self._rng = random.Random(camera)
-        self._fps, self._changing = fps, changing
-        self._unsafe = [False] * people
-
-    def frame(self, number: int) -> FrameObservation:
-        """Make one frame with a fresh score of everybody."""
-        persons = []
-        for person in range(len(self._unsafe)):
-            if self._rng.random() < self._changing:
-                self._unsafe[person] = not self._unsafe[person]
-            left = 60.0 * person + self._rng.uniform(-1, 1)
-            score = self._rng.uniform(0.8, 1.0) if self._unsafe[person] else 0.1
-            persons.append(PersonObservation(person, (left, 100.0, 40.0, 100.0), 0.9, score))
-        pts_ns = int(number / self._fps * 1e9)
-        return FrameObservation(self.name, number, pts_ns, None, WH_PX, True, tuple(persons))
-
-
 def settings(cameras: int, fps: float, broker: PrivateBroker) -> SiteSettings:
     """Return a site with the default decision."""
     return SiteSettings.model_validate(
@@ -156,31 +132,34 @@ def whole(folder: Path, args: argparse.Namespace) -> None:
         ids = (f"incident-{number}" for number in itertools.count())
         names = [source.id for source in site.sources]
         monitors = [SourceMonitor(name, site, lambda: next(ids)) for name in names]
-        scenes = [Scene(n, args.people, args.fps, args.changing) for n in range(args.cameras)]
+        crowds = [
+            Crowd(name, people=args.people, fps=args.fps, changing=args.changing) for name in names
+        ]
         publisher.start()
         dispatcher.start()
         while not publisher.connected:
             time.sleep(0.01)
-        handed_s, scene_s, decision_s, began = paced(scenes, monitors, dispatcher, args)
-        for monitor, scene in zip(monitors, scenes, strict=True):
-            dispatcher.offer_closed(scene.name, monitor.close(EndReason.SHUTDOWN, 10**15))
+        handed_s, crowd_s, decision_s, began = paced(crowds, monitors, dispatcher, args)
+        for monitor, crowd in zip(monitors, crowds, strict=True):
+            dispatcher.offer_closed(crowd.camera, monitor.close(EndReason.SHUTDOWN, 10**15))
         wall_s, used_s = time.perf_counter() - began[0], time.process_time() - began[1]
         dispatcher.stop()
         undelivered = outbox.drain(30)
         publisher.stop()
         outbox.close()
-    rest = (used_s - scene_s - decision_s) / wall_s
+    rest = (used_s - crowd_s - decision_s) / wall_s
     print(
         f"{args.cameras} cameras x {args.fps:g} fps x {args.people} people, {args.changing:.0%} "
         f"changing: decision {decision_s / wall_s:.0%} of one core, journal and publishing "
-        f"{rest:.0%}, {dispatcher.counters.dropped_frames} frames dropped, "
+        f"{rest:.0%}, together {(used_s - crowd_s) / wall_s:.0%}, "
+        f"{dispatcher.counters.dropped_frames} frames dropped, "
         f"{outbox.counters.delivered / wall_s:.0f} messages/s, {undelivered} undelivered"
     )
     histogram(outbox.acknowledged_s, handed_s)
 
 
 def paced(
-    scenes: list[Scene],
+    crowds: list[Crowd],
     monitors: list[SourceMonitor],
     dispatcher: Dispatcher,
     args: argparse.Namespace,
@@ -192,17 +171,17 @@ def paced(
         the frames, and of deciding; wall and processor time at the beginning.
     """
     handed_s: dict[tuple[str, int], float] = {}
-    scene_s = decision_s = 0.0
+    crowd_s = decision_s = 0.0
     began = time.perf_counter(), time.process_time()
     frames = range(int(args.seconds * args.fps))
     for number in track(frames, description="paced frames", transient=True):
         ahead_s = began[0] + number / args.fps - time.perf_counter()
         if ahead_s > 0:
             time.sleep(ahead_s)
-        for scene, monitor in zip(scenes, monitors, strict=True):
+        for crowd, monitor in zip(crowds, monitors, strict=True):
             made_s = time.thread_time()
-            frame = scene.frame(number)
-            scene_s += time.thread_time() - made_s
+            frame = crowd.frame(number)
+            crowd_s += time.thread_time() - made_s
             at_s, decided_s = time.perf_counter(), time.thread_time()
             result = monitor.update(frame)
             decision_s += time.thread_time() - decided_s
@@ -211,7 +190,7 @@ def paced(
             dispatcher.offer_frame(frame, result)
     late_s = time.perf_counter() - began[0] - args.seconds
     print(f"last frame {max(late_s, 0) * 1e3:.0f} ms behind its time")
-    return handed_s, scene_s, decision_s, began
+    return handed_s, crowd_s, decision_s, began
 
 
 def histogram(
