@@ -15,6 +15,7 @@ from ropewatch.settings import SiteSettings, SourceSettings
 
 log = logging.getLogger("ropewatch.app")
 
+# Long enough to find a broker again that was lost some seconds ago.
 DRAIN_TIMEOUT_S: Final = 10.0
 ABSENT_TIMEOUT_S: Final = 1.0
 # A source's last frames are through the graph when none has come for this long.
@@ -117,7 +118,7 @@ class _Run:
         app.voice.dispatcher.stop()
         app.voice.reporter.goodbye(self._source_ids, app.health.read())
         undelivered = app.voice.outbox.drain(
-            DRAIN_TIMEOUT_S if publisher.connected else ABSENT_TIMEOUT_S
+            DRAIN_TIMEOUT_S if publisher.connects else ABSENT_TIMEOUT_S
         )
         if undelivered:
             log.error(

@@ -1,13 +1,15 @@
-"""A whole box that is killed in the middle of an incident and started again."""
+"""A whole box that is killed in an incident, and one that ends while its broker is away."""
 
 import json
+import signal
+import time
 from pathlib import Path
 
 import pytest
 
 from demo.broker import PrivateBroker
 from ropewatch.client import Subscriber
-from tests.pipeline.running import run, start
+from tests.pipeline.running import finish, run, start
 from tests.pipeline.tiny_site import make_clip, tiny_site, write_models
 
 pytestmark = [pytest.mark.gst, pytest.mark.broker]
@@ -39,3 +41,25 @@ def test_a_killed_box_ends_at_its_next_start_what_it_had_open(
     assert end["data"]["end_reason"] == "restart_recovery"
     assert end["data"]["boot_id"] > first["data"]["boot_id"]
     assert end["data"]["sequence"] == 1
+
+
+def test_a_box_that_ends_while_its_broker_is_away_waits_some_seconds_for_it(
+    broker: PrivateBroker, tmp_path: Path
+) -> None:
+    write_models(tmp_path)
+    unsafe = make_clip(tmp_path / "unsafe.mp4", [("white", 30)])
+    mqtt = {"host": broker.host, "port": broker.port}
+    endless = tiny_site(tmp_path, {"cam": str(unsafe)}, mqtt=mqtt)
+    source = endless.sources[0].model_copy(update={"loop": True})
+
+    with Subscriber(broker.host, broker.port, ("ropewatch/v1/+/+/camera/+/incident",)) as inbox:
+        box = start(endless.model_copy(update={"sources": (source,)}), tmp_path)
+        next(inbox.messages(60.0))
+    broker.kill()
+    box.send_signal(signal.SIGINT)
+    time.sleep(2.0)
+    broker.start()
+    ran = finish(box, tmp_path)
+
+    assert ran.code == 0, ran.output
+    assert "broker trouble" in ran.output
