@@ -5,32 +5,12 @@ from dataclasses import dataclass
 
 from pydantic_core import from_json
 
+from deepstream.inbound import Inbound
 from ropewatch.commands import EXPIRY_S, Code, PingRequest, Refused
 from ropewatch.settings import SiteSettings
 from ropewatch.topics import ANSWER
 
 TEXT_MAX = 4096
-
-
-@dataclass(frozen=True, slots=True)
-class CommandMessage:
-    """A command as it came.
-
-    Attributes:
-        topic: `command/SENDER/VERB` below the box's.
-        payload: JSON.
-        retained: sent to be kept, so it may be old.
-        expiry_s: what was left of its life when it came; None for ever.
-        response_topic: where the answer is wanted.
-        correlation: what the answer has to bring back.
-    """
-
-    topic: str
-    payload: bytes
-    retained: bool
-    expiry_s: int | None
-    response_topic: str | None
-    correlation: bytes | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +36,7 @@ class Asked:
     correlation: bytes | None
 
 
-def read(message: CommandMessage, site: SiteSettings) -> Asked:
+def read(message: Inbound, site: SiteSettings) -> Asked:
     """Take a message apart; it is not judged."""
     *_, sender, verb = message.topic.split("/")
     home = ANSWER.of(site=site.site, box=site.box, sender=sender)
@@ -74,7 +54,7 @@ def read(message: CommandMessage, site: SiteSettings) -> Asked:
     )
 
 
-def check(asked: Asked, message: CommandMessage, senders: Container[str]) -> None:
+def check(asked: Asked, message: Inbound, senders: Container[str]) -> None:
     """Let a command pass, or not.
 
     Raises:

@@ -8,9 +8,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
-from deepstream.asked import Asked, CommandMessage, check, read
+from deepstream.asked import Asked, check, read
 from deepstream.changes import Audit, Changes
 from deepstream.clock import read_moment
+from deepstream.inbound import Inbound
 from deepstream.lanes import Lane, Post
 from deepstream.marking import Picture
 from ropewatch.commands import (
@@ -141,7 +142,7 @@ class Commander:
         self._taken: deque[tuple[str, Picture]] = deque()
         # Answers by sender and request id: a command that comes twice is carried out once.
         self._answered: OrderedDict[tuple[str, str], Answer] = OrderedDict()
-        self._waiting: deque[CommandMessage] = deque()
+        self._waiting: deque[Inbound] = deque()
         self._changed = threading.Condition()
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="commands", daemon=True)
@@ -163,7 +164,7 @@ class Commander:
         if self._thread.is_alive():
             self._thread.join(STOP_TIMEOUT_S)
 
-    def take(self, message: CommandMessage) -> None:
+    def take(self, message: Inbound) -> None:
         """Take a command; never waits."""
         with self._changed:
             if len(self._waiting) >= MAX_WAITING:
@@ -198,7 +199,7 @@ class Commander:
         due += [each.due_s for each in self._photos.values()]
         return max(min(due) - self._now_s(), 0.0) if due else None
 
-    def _carry_out(self, message: CommandMessage) -> None:
+    def _carry_out(self, message: Inbound) -> None:
         asked = read(message, self._site)
         known = self._answered.get((asked.sender, asked.request_id or ""))
         if known is not None and asked.sender in self._senders:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deepstream.backend import Backend
+from deepstream.birth import Birth
 from deepstream.changes import Audit, Changes
 from deepstream.classifying import make_classifying
 from deepstream.commander import Commander
@@ -138,13 +139,16 @@ def _make_voice(site: SiteSettings, backend: Backend, versions: Mapping[str, str
         site.mqtt, outbox, client_id=f"ropewatch-{site.site}-{site.box}", will=wire.will()
     )
     snapshots = _make_snapshots(site, backend)
+    home = site.mqtt.home_assistant
+    if home is not None:
+        publisher.listen(Birth(home.birth_topic, outbox))
     reporter = Reporter(
         wire,
         outbox,
         backend=backend.name,
         versions=versions,
         status_every_s=site.health.status_every_s,
-        discovery_prefix=home.discovery_prefix if (home := site.mqtt.home_assistant) else None,
+        discovery_prefix=None if home is None else home.discovery_prefix,
         pictures=no_picture if snapshots is None else snapshots.take,
     )
     recorder = None if site.recording is None else Recorder(site.recording)
@@ -206,7 +210,7 @@ def _make_commander(
     commander = Commander(
         site, voice.wire, voice.outbox, smooth, voice.snapshots, changes=changes, audit=audit
     )
-    voice.publisher.obey(commander)
+    voice.publisher.listen(commander)
     return commander
 
 

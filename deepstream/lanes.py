@@ -242,6 +242,11 @@ class Lanes:
         if self.aside and self.aside[0].losses < ASIDE_LOSSES:
             self._aside_due_s = now_s
 
+    def say_again(self) -> None:
+        """Say every state anew that is not on its way: somebody has begun to listen."""
+        states = self._state.values()
+        self._queues[Lane.STATE] = deque(e for e in states if e not in self.in_flight)
+
     def trim(self, now_s: float, max_memory_bytes: int | None) -> list[Entry]:
         """Drop what is too old or too much, and return it.
 

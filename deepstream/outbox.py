@@ -206,6 +206,12 @@ class Outbox:
             self._lanes.connected(self._clock())
             self._changed.notify_all()
 
+    def say_again(self) -> None:
+        """Say every state anew."""
+        with self._changed:
+            self._lanes.say_again()
+            self._changed.notify_all()
+
     def connection_lost(self, why: str = "connection lost", *, refusal: bool = False) -> None:
         """Send again what was on its way.
 

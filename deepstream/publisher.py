@@ -10,6 +10,7 @@ import random
 import ssl
 import threading
 import time
+from collections.abc import Sequence
 from typing import Any, Final
 
 from paho.mqtt import client as mqtt
@@ -18,9 +19,8 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
-from deepstream.asked import CommandMessage
-from deepstream.commander import Commander
 from deepstream.credentials import read_password
+from deepstream.inbound import Inbound, Listener
 from deepstream.lanes import Entry
 from deepstream.outbox import Outbox
 from deepstream.refusals import BAD_PACKET, CONNECT_ADVICE, PUBLISH_LATER, SESSION_TAKEN_OVER
@@ -63,7 +63,7 @@ class Publisher:
         self.refusals = 0
         self.last_error: str | None = None
         self._settings, self._outbox = settings, outbox
-        self._commander: Commander | None = None
+        self._listeners: list[Listener] = []
         self._client_id, self._will = client_id, will
         self._accepted = threading.Event()
         self._stopping = threading.Event()
@@ -93,9 +93,9 @@ class Publisher:
                 "and the credentials, or set mqtt.require_broker to false"
             )
 
-    def obey(self, commander: Commander) -> None:
-        """Hand commands over to somebody; before `start`."""
-        self._commander = commander
+    def listen(self, listener: Listener) -> None:
+        """Hand over what comes on some topics; before `start`."""
+        self._listeners.append(listener)
 
     def stop(self) -> None:
         """Disconnect cleanly: the broker then does not publish the will."""
@@ -128,7 +128,7 @@ class Publisher:
         properties = _properties(PacketTypes.CONNECT)
         properties.SessionExpiryInterval = SESSION_EXPIRY_S
         try:
-            link = _Link(self._make_client(), self._outbox, self._commander)
+            link = _Link(self._make_client(), self._outbox, self._listeners)
             link.open(self._settings, properties)
         # ValueError: the host is no name that can be looked up.
         except (OSError, ValueError, SettingsError) as error:
@@ -214,7 +214,7 @@ class _Link:
     """
 
     def __init__(
-        self, client: mqtt.Client, outbox: Outbox, commander: Commander | None = None
+        self, client: mqtt.Client, outbox: Outbox, listeners: Sequence[Listener] = ()
     ) -> None:
         self.accepted = False
         self.refusal: str | None = None
@@ -222,7 +222,8 @@ class _Link:
         self.lost_code: int | None = None
         self.window = MAX_INFLIGHT
         self._max_packet_bytes: int | None = None
-        self._client, self._outbox, self._commander = client, outbox, commander
+        self._client, self._outbox, self._listeners = client, outbox, listeners
+        self._asked: dict[int | None, str] = {}
         self._answered = threading.Event()
         self._ended = threading.Event()
         self._lock = threading.Lock()
@@ -302,34 +303,33 @@ class _Link:
         self._answered.set()
 
     def _subscribe(self) -> None:
-        if self._commander is None:
-            return
-        # A retained command is an old one: none when subscribing, and marked when it is sent.
+        # What is retained is old: none when subscribing, and marked when it is sent.
         options = SubscribeOptions(
             qos=1, retainAsPublished=True, retainHandling=SubscribeOptions.RETAIN_DO_NOT_SEND
         )
-        self._client.subscribe([(self._commander.filter, options)])
+        for listener in self._listeners:
+            _, mid = self._client.subscribe([(listener.filter, options)])
+            self._asked[mid] = listener.filter
 
-    def _on_subscribe(self, _c: Any, _d: Any, _mid: int, reasons: Any, _props: Any) -> None:
+    def _on_subscribe(self, _c: Any, _d: Any, mid: int, reasons: Any, _props: Any) -> None:
         for reason in reasons:
             if reason.is_failure:
-                log.warning("no commands are received reason=%s", reason)
+                log.warning("nothing is received topic=%s reason=%s", self._asked[mid], reason)
 
     def _on_message(self, _c: Any, _d: Any, message: mqtt.MQTTMessage) -> None:
-        # A session that was begun with commands brings them still.
-        if self._commander is None:
-            return
         properties = message.properties
-        self._commander.take(
-            CommandMessage(
-                topic=message.topic,
-                payload=bytes(message.payload),
-                retained=bool(message.retain),
-                expiry_s=getattr(properties, "MessageExpiryInterval", None),
-                response_topic=getattr(properties, "ResponseTopic", None),
-                correlation=getattr(properties, "CorrelationData", None),
-            )
+        inbound = Inbound(
+            topic=message.topic,
+            payload=bytes(message.payload),
+            retained=bool(message.retain),
+            expiry_s=getattr(properties, "MessageExpiryInterval", None),
+            response_topic=getattr(properties, "ResponseTopic", None),
+            correlation=getattr(properties, "CorrelationData", None),
         )
+        # For nobody: a session that was begun with other settings.
+        for listener in self._listeners:
+            if mqtt.topic_matches_sub(listener.filter, message.topic):
+                listener.take(inbound)
 
     def _on_disconnect(self, _c: Any, _d: Any, _flags: Any, reason: Any, _props: Any) -> None:
         # paho calls this for the broker's DISCONNECT, which says why, and again for the socket.

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from typing_extensions import Self
 
-from deepstream.asked import CommandMessage
 from deepstream.changes import AUDIT, AUDIT_MAX_BYTES, CHANGES, Audit, Changes
 from deepstream.clock import read_moment
 from deepstream.commander import MAX_WAITING, Camera, Commander
+from deepstream.inbound import Inbound
 from deepstream.outbox import Outbox
 from deepstream.publisher import Publisher
 from demo.broker import PrivateBroker
@@ -103,7 +103,7 @@ class Box:
             audit=Audit(folder),
             clock=self.clock,
         )
-        self._publisher.obey(self.commander)
+        self._publisher.listen(self.commander)
 
     def __enter__(self) -> Self:
         self.commander.start()
@@ -441,7 +441,7 @@ def test_commands_beyond_the_bound_are_dropped_and_counted(
     broker: PrivateBroker, tmp_path: Path
 ) -> None:
     box = Box(broker, tmp_path)
-    message = CommandMessage("a/command/operator/ping", b"{}", False, 30, None, None)
+    message = Inbound("a/command/operator/ping", b"{}", False, 30, None, None)
 
     for _ in range(MAX_WAITING + 3):
         box.commander.take(message)

@@ -279,3 +279,24 @@ def test_reporter_numbers_corrections_and_notices_them_without_incidents(bench: 
     assert [(row["number"], row["reason"]) for row in rows] == [(1, "synced"), (2, "stepped")]
     assert rows[0]["offset_ms"] == 0
     assert rows[1]["offset_ms"] == pytest.approx(-5000)
+
+
+def test_hello_tells_home_assistant_of_each_camera_if_it_is_asked_to() -> None:
+    outlet = Outlet()
+    reporter = Reporter(
+        Wire(site="s", box="b", boot_id="boot"),
+        outlet,
+        backend="cpu",
+        versions={},
+        status_every_s=30,
+        discovery_prefix="home",
+    )
+
+    reporter.hello(["cam", "gate"])
+
+    told = [post for post in outlet.posts if post.message.topic.startswith("home/")]
+    assert [post.message.topic for post in told] == [
+        "home/device/ropewatch__s__b/cam/config",
+        "home/device/ropewatch__s__b/gate/config",
+    ]
+    assert {post.lane for post in told} == {Lane.STATE}

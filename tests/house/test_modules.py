@@ -9,7 +9,7 @@ MODULE_LINES_MAX = 400
 FUNCTION_LINES_MAX = 50
 # What the project's dependencies are called when they are imported.
 _NAMES = (
-    "cairo cv2 gi hypothesis jsonschema numpy onnx onnxruntime onnxslim paho psycopg pyds "
+    "cairo cv2 gi hypothesis jinja2 jsonschema numpy onnx onnxruntime onnxslim paho psycopg pyds "
     "pydantic pytest rich scipy sklearn tensorrt timm torch torchvision ulid ultralytics yaml"
 )
 DEPENDENCIES = frozenset(_NAMES.split())
