@@ -193,7 +193,8 @@ class GraphRunner:
             structure = message.get_structure()
             if structure is not None and structure.get_name() == "stream-eos":
                 known, stream = structure.get_uint("stream-id")
-                if known and stream < len(self._source_names):
+                # While the graph drains, the ends of the streams are our own doing.
+                if known and stream < len(self._source_names) and self._draining is None:
                     self._handlers.on_source_ended(stream)
 
     def _on_error(self, message: Any) -> None:

@@ -63,3 +63,23 @@ def test_a_box_that_ends_while_its_broker_is_away_waits_some_seconds_for_it(
 
     assert ran.code == 0, ran.output
     assert "broker trouble" in ran.output
+
+
+def test_a_box_that_is_stopped_says_so_in_its_ends(broker: PrivateBroker, tmp_path: Path) -> None:
+    write_models(tmp_path)
+    unsafe = make_clip(tmp_path / "unsafe.mp4", [("white", 30)])
+    mqtt = {"host": broker.host, "port": broker.port}
+    endless = tiny_site(tmp_path, {"cam": str(unsafe)}, mqtt=mqtt)
+    source = endless.sources[0].model_copy(update={"loop": True})
+
+    with Subscriber(broker.host, broker.port, ("ropewatch/v1/+/+/camera/+/incident",)) as inbox:
+        box = start(endless.model_copy(update={"sources": (source,)}), tmp_path)
+        next(inbox.messages(60.0))
+        box.send_signal(signal.SIGTERM)
+        ran = finish(box, tmp_path)
+        rest = [json.loads(message.payload) for message in inbox.messages(1.0)]
+
+    assert ran.code == 0, ran.output
+    assert [event["data"]["end_reason"] for event in rest if event["type"].endswith("end.v1")] == [
+        "shutdown"
+    ]
