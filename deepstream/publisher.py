@@ -33,7 +33,9 @@ log = logging.getLogger("ropewatch.mqtt")
 MAX_INFLIGHT: Final = 20
 SESSION_EXPIRY_S: Final = 3600
 RECONNECT_MIN_S: Final = 1.0
-RECONNECT_MAX_S: Final = 30.0
+# A broker that is back must not wait for the alerts, and a fleet can afford a try each 5 s.
+RECONNECT_MAX_S: Final = 5.0
+REFUSED_MAX_S: Final = 30.0
 # A broker that says no does not say yes a second later.
 REFUSED_MIN_S: Final = 5.0
 # A connection that lasted this long was a good one.
@@ -113,15 +115,16 @@ class Publisher:
         pause_s = RECONNECT_MIN_S
         while not self._stopping.is_set():
             link = self._connect()
+            most_s = RECONNECT_MAX_S
             if link is not None and link.accepted:
                 started_s = time.monotonic()
                 self._serve(link)
                 if time.monotonic() - started_s >= STABLE_S:
                     pause_s = RECONNECT_MIN_S
             elif link is not None:
-                pause_s = max(pause_s, REFUSED_MIN_S)
-            self._pause(pause_s)
-            pause_s = min(2 * pause_s, RECONNECT_MAX_S)
+                pause_s, most_s = max(pause_s, REFUSED_MIN_S), REFUSED_MAX_S
+            self._pause(min(pause_s, most_s))
+            pause_s = min(2 * pause_s, most_s)
 
     def _connect(self) -> "_Link | None":
         """Return a connection that was answered, with yes or no; None if there was no answer."""
