@@ -5,6 +5,7 @@ sequence, by the views.
 """
 
 import sqlite3
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -13,6 +14,8 @@ from ropewatch.errors import StoreError
 from ropewatch.load import redact
 from ropewatch.sequencer import Gap, Incident
 
+WAL_TRIES: Final = 100
+WAL_PAUSE_S: Final = 0.1
 COLUMNS: Final = (
     "site",
     "box",
@@ -186,7 +189,7 @@ def open_sqlite(file: Path) -> Store:
     try:
         connection = sqlite3.connect(file, timeout=30)
         # A message is answered for once it is here: it must survive a power cut.
-        connection.execute("PRAGMA journal_mode = WAL")
+        _write_ahead(connection)
         connection.execute("PRAGMA synchronous = FULL")
     except sqlite3.Error as error:
         raise _store_error(where, error) from None
@@ -195,6 +198,26 @@ def open_sqlite(file: Path) -> Store:
     table = _TABLE.format(time="TEXT", json="TEXT")
     store.create([table, _INDEX, _INCIDENTS.format(view=view), _GAPS.format(view=view)])
     return store
+
+
+def _write_ahead(connection: sqlite3.Connection) -> None:
+    """Switch to a write-ahead log; of two who do so at once SQLite lets neither wait."""
+    tries = 1
+    while (locked := _why_locked(connection)) is not None:
+        if tries == WAL_TRIES:
+            raise locked
+        tries += 1
+        time.sleep(WAL_PAUSE_S)
+
+
+def _why_locked(connection: sqlite3.Connection) -> sqlite3.OperationalError | None:
+    try:
+        connection.execute("PRAGMA journal_mode = WAL")
+    except sqlite3.OperationalError as error:
+        if "locked" not in str(error):
+            raise
+        return error
+    return None
 
 
 def open_postgres(dsn: str) -> Store:

@@ -1,6 +1,7 @@
 """Publishes to a broker as anybody might, and tells what the broker said."""
 
 import threading
+import time
 from collections.abc import Iterable
 from typing import Any
 
@@ -40,6 +41,11 @@ def publish(
     client.on_publish = note
     client.connect(host, port)
     client.loop_start()
+    # paho sends again, on the broker's yes, what was published before it.
+    end_s = time.monotonic() + TIMEOUT_S
+    while not client.is_connected():
+        assert time.monotonic() < end_s
+        time.sleep(0.005)
     mids = [
         client.publish(topic, payload, 1, retain, _properties(topic, expiry_s, response_topic)).mid
         for topic, payload in pairs

@@ -4,6 +4,7 @@ import os
 import sqlite3
 import subprocess
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -170,3 +171,17 @@ def test_postgres_that_is_not_there_is_named_without_its_password() -> None:
         open_postgres(dsn)
 
     assert "secret" not in str(caught.value)
+
+
+def test_consumers_that_open_a_new_file_at_once_all_may_use_it(tmp_path: Path) -> None:
+    for attempt in range(30):
+        file, together = tmp_path / f"{attempt}.sqlite", threading.Barrier(3)
+
+        def use(file: Path = file, together: threading.Barrier = together) -> None:
+            together.wait(10)
+            open_sqlite(file).close()
+
+        with ThreadPoolExecutor(3) as pool:
+            used = [pool.submit(use) for _ in range(3)]
+            for each in used:
+                each.result(30)
