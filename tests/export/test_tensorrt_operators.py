@@ -3,9 +3,11 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from ropewatch.errors import ModelError
+from ropewatch.golden import Golden
 from ropewatch.manifest import Preprocessing
 
 onnx = pytest.importorskip("onnx", reason="needs scripts/setup --export")
@@ -68,8 +70,9 @@ def test_graph_with_such_an_operator_is_not_written(tmp_path: Path) -> None:
         library="torch",
         licence_note="none",
     )
+    golden = Golden(np.zeros((1, 3, 1, 1), np.uint8), {}, {"y": np.zeros(1, np.float32)}, {})
 
     with pytest.raises(ModelError, match=r"want those that TensorRT 10\.1 takes"):
-        package.publish(graph_of(node("Det")), description, output_dir=tmp_path / "out")
+        package.publish(graph_of(node("Det")), description, golden, output_dir=tmp_path / "out")
 
     assert not (tmp_path / "out").exists()
