@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from ropewatch.errors import ModelError
-from ropewatch.golden import Golden
+from ropewatch.golden import PYTORCH, Golden
 from ropewatch.manifest import Preprocessing
 
 onnx = pytest.importorskip("onnx", reason="needs scripts/setup --export")
@@ -70,7 +70,8 @@ def test_graph_with_such_an_operator_is_not_written(tmp_path: Path) -> None:
         library="torch",
         licence_note="none",
     )
-    golden = Golden(np.zeros((1, 3, 1, 1), np.uint8), {}, {"y": np.zeros(1, np.float32)}, {})
+    pixels, outputs = np.zeros((1, 3, 1, 1), np.uint8), {"y": np.zeros(1, np.float32)}
+    golden = Golden(pixels, {}, outputs, {"reference": PYTORCH})
 
     with pytest.raises(ModelError, match=r"want those that TensorRT 10\.1 takes"):
         package.publish(graph_of(node("Det")), description, golden, output_dir=tmp_path / "out")
