@@ -6,7 +6,8 @@ from typing import Final
 
 from deepstream.backend import Backend, BackendChoice, load_backend
 from deepstream.bus import BusHandlers, GraphRunner, Outcome
-from deepstream.compose import App, compose
+from deepstream.claim import claimed
+from deepstream.compose import App, compose, state_dir
 from deepstream.health import CameraReason
 from deepstream.plan import is_live
 from deepstream.sources import explain_failure
@@ -40,9 +41,10 @@ def run_site(site: SiteSettings, *, backend: str) -> int:
         RopewatchError: the run could not start.
     """
     loaded = load_backend(BackendChoice(backend))
-    app = compose(site, loaded)
-    _announce(site, loaded)
-    return run_composed(app)
+    with claimed(state_dir(site)):
+        app = compose(site, loaded)
+        _announce(site, loaded)
+        return run_composed(app)
 
 
 def run_composed(app: App) -> int:

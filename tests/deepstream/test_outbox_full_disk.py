@@ -1,8 +1,6 @@
 """A disk that is really full, and one that is really read-only: a small tmpfs. Needs root."""
 
-import subprocess
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -10,27 +8,13 @@ import pytest
 from deepstream.keeper import DISK_RETRY_S
 from deepstream.lanes import Lane
 from tests.deepstream.posts import Time, make_outbox, post, take_all
+from tests.disks import fill, make_read_only, small_disk
 
 
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Path]:
-    """Mount a disk of 400 kB."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=400k", "tmpfs", str(folder)]
-    mounted = subprocess.run(command, capture_output=True, text=True, check=False)
-    if mounted.returncode:
-        pytest.skip(f"cannot mount a tmpfs here: {mounted.stderr.strip()}")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
-
-
-def fill(path: Path) -> None:
-    """Write until nothing fits any more."""
-    with suppress(OSError), path.open("wb", buffering=0) as file:
-        # A write that is cut short is followed by one that fails.
-        while True:
-            file.write(b"x" * 4096)
+    with small_disk(tmp_path, "400k") as folder:
+        yield folder
 
 
 def test_on_a_full_disk_alerts_go_on_and_come_back_to_it_when_there_is_room(disk: Path) -> None:
@@ -72,7 +56,7 @@ def test_a_start_on_a_full_disk_goes_on_in_memory_and_delivers_what_can_be_read(
 
 
 def test_on_a_disk_that_became_read_only_alerts_go_on(disk: Path) -> None:
-    subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
+    make_read_only(disk)
 
     outbox = make_outbox(disk / "state")
     outbox.offer(post(1))

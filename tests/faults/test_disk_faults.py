@@ -1,12 +1,11 @@
 """A disk that is full, then full when the box is killed, then has room again."""
 
-import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.deepstream.test_outbox_full_disk import fill
+from tests.disks import fill, small_disk
 from tests.faults.judge import Judgement
 from tests.faults.rig import LONG_ONLY, Rig
 
@@ -15,15 +14,8 @@ pytestmark = [pytest.mark.broker, pytest.mark.slow]
 
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Path]:
-    """Mount a disk of 4 MB."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(folder)]
-    mounted = subprocess.run(command, capture_output=True, text=True, check=False)
-    if mounted.returncode:
-        pytest.skip(f"cannot mount a tmpfs here: {mounted.stderr.strip()}")
-    yield folder
-    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+    with small_disk(tmp_path, "4m") as folder:
+        yield folder
 
 
 @pytest.mark.parametrize("broker_away", [pytest.param(False, marks=LONG_ONLY), True])

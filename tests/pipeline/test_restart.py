@@ -1,4 +1,4 @@
-"""A whole box that is killed in an incident, and one that ends while its broker is away."""
+"""A whole box that is killed in an incident, ends while its broker is away, is started twice."""
 
 import json
 import signal
@@ -9,27 +9,35 @@ import pytest
 
 from demo.broker import PrivateBroker
 from ropewatch.client import Subscriber
+from ropewatch.settings import SiteSettings
 from tests.pipeline.running import finish, run, start
 from tests.pipeline.tiny_site import make_clip, tiny_site, write_models
 
 pytestmark = [pytest.mark.gst, pytest.mark.broker]
 
 
+def endless_site(broker: PrivateBroker, folder: Path) -> SiteSettings:
+    """Return a site where somebody is unsafe for ever."""
+    write_models(folder)
+    unsafe = make_clip(folder / "unsafe.mp4", [("white", 30)])
+    mqtt = {"host": broker.host, "port": broker.port}
+    site = tiny_site(folder, {"cam": str(unsafe)}, mqtt=mqtt)
+    source = site.sources[0].model_copy(update={"loop": True})
+    return site.model_copy(update={"sources": (source,)})
+
+
 def test_a_killed_box_ends_at_its_next_start_what_it_had_open(
     broker: PrivateBroker, tmp_path: Path
 ) -> None:
-    write_models(tmp_path)
-    unsafe = make_clip(tmp_path / "unsafe.mp4", [("white", 30)])
+    endless = endless_site(broker, tmp_path)
     safe = make_clip(tmp_path / "safe.mp4", [("black", 10)])
-    mqtt = {"host": broker.host, "port": broker.port}
-    endless = tiny_site(tmp_path, {"cam": str(unsafe)}, mqtt=mqtt)
-    source = endless.sources[0].model_copy(update={"loop": True})
 
     with Subscriber(broker.host, broker.port, ("ropewatch/v1/+/+/camera/+/incident",)) as inbox:
-        box = start(endless.model_copy(update={"sources": (source,)}), tmp_path)
+        box = start(endless, tmp_path)
         first = json.loads(next(inbox.messages(60.0)).payload)
         box.kill()
         box.communicate()
+        mqtt = endless.mqtt.model_dump(include={"host", "port"})
         ran = run(tiny_site(tmp_path, {"cam": str(safe)}, mqtt=mqtt), tmp_path)
         rest = [json.loads(message.payload) for message in inbox.messages(1.0)]
 
@@ -46,14 +54,10 @@ def test_a_killed_box_ends_at_its_next_start_what_it_had_open(
 def test_a_box_that_ends_while_its_broker_is_away_waits_some_seconds_for_it(
     broker: PrivateBroker, tmp_path: Path
 ) -> None:
-    write_models(tmp_path)
-    unsafe = make_clip(tmp_path / "unsafe.mp4", [("white", 30)])
-    mqtt = {"host": broker.host, "port": broker.port}
-    endless = tiny_site(tmp_path, {"cam": str(unsafe)}, mqtt=mqtt)
-    source = endless.sources[0].model_copy(update={"loop": True})
+    site = endless_site(broker, tmp_path)
 
     with Subscriber(broker.host, broker.port, ("ropewatch/v1/+/+/camera/+/incident",)) as inbox:
-        box = start(endless.model_copy(update={"sources": (source,)}), tmp_path)
+        box = start(site, tmp_path)
         next(inbox.messages(60.0))
     broker.kill()
     box.send_signal(signal.SIGINT)
@@ -66,14 +70,10 @@ def test_a_box_that_ends_while_its_broker_is_away_waits_some_seconds_for_it(
 
 
 def test_a_box_that_is_stopped_says_so_in_its_ends(broker: PrivateBroker, tmp_path: Path) -> None:
-    write_models(tmp_path)
-    unsafe = make_clip(tmp_path / "unsafe.mp4", [("white", 30)])
-    mqtt = {"host": broker.host, "port": broker.port}
-    endless = tiny_site(tmp_path, {"cam": str(unsafe)}, mqtt=mqtt)
-    source = endless.sources[0].model_copy(update={"loop": True})
+    site = endless_site(broker, tmp_path)
 
     with Subscriber(broker.host, broker.port, ("ropewatch/v1/+/+/camera/+/incident",)) as inbox:
-        box = start(endless.model_copy(update={"sources": (source,)}), tmp_path)
+        box = start(site, tmp_path)
         next(inbox.messages(60.0))
         box.send_signal(signal.SIGTERM)
         ran = finish(box, tmp_path)
@@ -83,3 +83,22 @@ def test_a_box_that_is_stopped_says_so_in_its_ends(broker: PrivateBroker, tmp_pa
     assert [event["data"]["end_reason"] for event in rest if event["type"].endswith("end.v1")] == [
         "shutdown"
     ]
+
+
+def test_a_second_run_of_a_box_is_refused_and_the_first_keeps_its_session(
+    broker: PrivateBroker, tmp_path: Path
+) -> None:
+    site = endless_site(broker, tmp_path)
+
+    with Subscriber(broker.host, broker.port, ("ropewatch/v1/+/+/camera/+/incident",)) as inbox:
+        first = start(site, tmp_path)
+        next(inbox.messages(60.0))
+        second = run(site, tmp_path)
+    first.send_signal(signal.SIGTERM)
+    ran = finish(first, tmp_path)
+
+    assert second.code == 1
+    assert f"run.lock: held by another run of ropewatch (pid {first.pid} on " in second.output
+    assert "broker" not in second.output
+    assert ran.code == 0, ran.output
+    assert "broker trouble" not in ran.output
