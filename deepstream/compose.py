@@ -235,6 +235,7 @@ def _make_health(
                 gaps=smooth.gaps[index],
                 overdue=smooth.spreads[index].overdue if smooth.spreads else 0,
                 lasting=smooth.lasting[index],
+                too_small=smooth.too_small[index],
             )
             for index in range(len(site.sources))
         ],

@@ -2,23 +2,37 @@
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final
 
 # Counted, and nothing wrong: the operator has set the limit.
 CHOSEN: Final = frozenset({"snapshots_over_limit"})
+# Looks are a second apart; what is seen with each of them has no break.
+BETWEEN_LOOKS_S: Final = 2.5
 
 
 class CameraReason(str, Enum):
-    """Why a camera is blind."""
+    """Why a camera is blind. Of those in LOOKING frames come, and open incidents stay open."""
 
     STARTING = "starting"
     LOST = "lost"
     FAILED = "failed"
     ENDED = "ended"
     STOPPED = "stopped"
+    OVERLOADED = "overloaded"
+    UNJUDGED = "unjudged"
+    TOO_SMALL = "too_small"
+
+
+# In the order in which they are told, where several hold; and what the box's status says.
+LOOKING: Final[Mapping[CameraReason, str]] = {
+    CameraReason.OVERLOADED: "classifier_overloaded, people wait longer than max_evidence_age_s",
+    CameraReason.UNJUDGED: "people are not judged",
+    CameraReason.TOO_SMALL: "too_small, nobody in view is large enough to be judged",
+}
+SAID_AT_ONCE: Final = frozenset({CameraReason.OVERLOADED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +46,7 @@ class Counts:
         gaps: frames that came later than `max_evidence_age_s` after the one before.
         overdue: persons who were passed over although their evidence was older than that.
         lasting: persons of the newest frame, not a sum, who have been unknown for long.
+        too_small: those of them who are too small are all who are in view.
     """
 
     frames: int = 0
@@ -40,6 +55,37 @@ class Counts:
     gaps: int = 0
     overdue: int = 0
     lasting: int = 0
+    too_small: bool = False
+
+
+@dataclass(slots=True)
+class Spell:
+    """Something that is seen again and again, without a break as long as it has to last.
+
+    Told once it has lasted that long, and taken back once it was not seen for that long, so
+    that nothing flaps.
+    """
+
+    since_s: float = -math.inf
+    last_s: float = -math.inf
+
+    def note(self, now_s: float, lasting_s: float) -> None:
+        """It is seen at this moment."""
+        if not self.is_recent(now_s, lasting_s):
+            self.since_s = now_s
+        self.last_s = now_s
+
+    def is_recent(self, now_s: float, lasting_s: float) -> bool:
+        """Say whether it was seen lately."""
+        return now_s - self.last_s < max(lasting_s, BETWEEN_LOOKS_S)
+
+    def lasts(self, now_s: float, lasting_s: float) -> bool:
+        """Say whether it has gone on for long enough, and is not over."""
+        return self.is_recent(now_s, lasting_s) and self.last_s - self.since_s >= lasting_s
+
+
+def _no_spells() -> dict[CameraReason, Spell]:
+    return {reason: Spell() for reason in LOOKING}
 
 
 @dataclass(slots=True)
@@ -48,9 +94,8 @@ class CameraHealth:
 
     Attributes:
         live: it runs in real time, so that an end of its stream is a loss.
-        unjudged_since_s: when people were first seen of whom the classifier gave no score.
         gap_s: when frames were last too far apart.
-        overdue_s: when somebody last waited too long for the classifier.
+        spells: what keeps it from knowing enough although frames come.
     """
 
     source_id: str
@@ -58,26 +103,31 @@ class CameraHealth:
     live: bool = False
     last_frame_s: float | None = None
     counts: Counts = Counts()
-    unjudged_since_s: float | None = None
     gap_s: float = -math.inf
-    overdue_s: float = -math.inf
+    spells: dict[CameraReason, Spell] = field(default_factory=_no_spells)
     failed: str | None = None
     ended: bool = False
     reported: CameraReason | str | None = "unreported"
 
-    def count(self, counts: Counts, now_s: float) -> None:
+    def count(self, counts: Counts, now_s: float, blind_after_s: float) -> None:
         """Compare the counters with those of the last look."""
         if counts.frames != self.counts.frames:
             self.last_frame_s, self.ended = now_s, False
-        if counts.judged != self.counts.judged:
-            self.unjudged_since_s = None
-        elif counts.seen != self.counts.seen and self.unjudged_since_s is None:
-            self.unjudged_since_s = now_s
         if counts.gaps != self.counts.gaps:
             self.gap_s = now_s
-        if counts.overdue != self.counts.overdue:
-            self.overdue_s = now_s
+        if counts.judged != self.counts.judged:
+            self.spells[CameraReason.UNJUDGED] = Spell()
+        for reason in self._seen(counts):
+            self.spells[reason].note(now_s, blind_after_s)
         self.counts = counts
+
+    def _seen(self, counts: Counts) -> Iterator[CameraReason]:
+        if counts.overdue != self.counts.overdue:
+            yield CameraReason.OVERLOADED
+        if counts.judged == self.counts.judged and counts.seen != self.counts.seen:
+            yield CameraReason.UNJUDGED
+        if counts.too_small and counts.frames != self.counts.frames:
+            yield CameraReason.TOO_SMALL
 
     def reason_blind(self, now_s: float, blind_after_s: float) -> CameraReason | None:
         """Say why the camera is blind; None while it is watching."""
@@ -88,7 +138,8 @@ class CameraHealth:
             return CameraReason.STARTING if waited_s < blind_after_s else CameraReason.LOST
         if now_s - self.last_frame_s >= blind_after_s:
             return CameraReason.ENDED if self.ended and not self.live else CameraReason.LOST
-        return None
+        spells = self.spells.items()
+        return next((each for each, one in spells if one.lasts(now_s, blind_after_s)), None)
 
     def is_quiet(self, now_s: float, quiet_s: float) -> bool:
         """Say whether no frame has come for some time."""
@@ -102,7 +153,7 @@ class Health:
     Attributes:
         cameras: in pad order.
         counts: reads the counters of each camera.
-        blind_after_s: seconds without a frame, or without a score of the people in it.
+        blind_after_s: seconds without a frame, or of a spell.
         clock: monotonic seconds.
         counters: what was dropped, refused or failed, by name.
         conditions: says what else is wrong at this moment.
@@ -120,7 +171,7 @@ class Health:
         now_s = self.clock()
         changed = []
         for index, (camera, counts) in enumerate(zip(self.cameras, self.counts(), strict=True)):
-            camera.count(counts, now_s)
+            camera.count(counts, now_s, self.blind_after_s)
             reason = camera.reason_blind(now_s, self.blind_after_s)
             if reason != camera.reported:
                 camera.reported = reason
@@ -135,19 +186,24 @@ class Health:
             reason = camera.reason_blind(now_s, self.blind_after_s)
             if reason in {CameraReason.STARTING, CameraReason.LOST, CameraReason.FAILED}:
                 wrong.append(f"camera {camera.source_id} {reason.value}")
-            since_s = camera.unjudged_since_s
-            if since_s is not None and now_s - since_s >= self.blind_after_s:
-                wrong.append(f"camera {camera.source_id}: people are not judged")
             wrong += [f"camera {camera.source_id}: {each}" for each in self._doubts(camera, now_s)]
         wrong += self.conditions()
         return wrong + [f"{name} {count}" for name, count in self.troubles().items()]
 
     def _doubts(self, camera: CameraHealth, now_s: float) -> list[str]:
-        """Say why less is known than should be; for `blind_after_s` after it was last seen."""
-        doubts = []
-        if now_s - camera.overdue_s < self.blind_after_s:
-            doubts.append("classifier_overloaded, people wait longer than max_evidence_age_s")
-        if now_s - camera.gap_s < self.blind_after_s:
+        """Say why less is known than should be, until `blind_after_s` after it was last seen.
+
+        An overload is said with the first person who waits for too long, the others once they
+        last.
+        """
+        lasting_s = self.blind_after_s
+        doubts = [
+            said
+            for reason, said in LOOKING.items()
+            if camera.spells[reason].lasts(now_s, lasting_s)
+            or (reason in SAID_AT_ONCE and camera.spells[reason].is_recent(now_s, lasting_s))
+        ]
+        if now_s - camera.gap_s < lasting_s:
             doubts.append("frames_too_far_apart, further than max_evidence_age_s")
         if camera.counts.lasting:
             doubts.append("unknown_lasting, people are unknown for longer than unknown_after_s")

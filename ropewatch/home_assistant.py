@@ -19,7 +19,11 @@ _UNSAFE: Final = (
     "'None' if counts.unknown else 'OFF' }}"
 )
 _BOX_RUNS: Final = "{{ 'offline' if value_json.status == 'offline' else 'online' }}"
-_CAMERA_SEES: Final = "{{ 'online' if value_json.status == 'watching' else 'offline' }}"
+# Too little is known of these, but what is stays true: an open incident, or people unknown.
+_CAMERA_SEES: Final = (
+    "{{ 'online' if value_json.status == 'watching' or "
+    "value_json.reason in ['overloaded', 'unjudged', 'too_small'] else 'offline' }}"
+)
 
 
 def discovery(wire: Wire, camera: str, *, prefix: str, version: str) -> Message:

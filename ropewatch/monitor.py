@@ -53,11 +53,13 @@ class FrameResult:
         events: of incidents, in order.
         unknown_lasting: watched people of this frame who have been unknown for longer than
             `unknown_after_s`.
+        too_small: those of them who are too small to be judged are all who are watched.
     """
 
     verdicts: tuple[Verdict, ...]
     events: tuple[IncidentEvent, ...]
     unknown_lasting: int = 0
+    too_small: bool = False
 
 
 class SourceMonitor:
@@ -149,8 +151,13 @@ class SourceMonitor:
             self._verdict(person, observation, judged=number in judged)
             for number, (person, observation) in enumerate(zip(seen, frame.persons, strict=True))
         )
-        lasting = sum(one.unknown_for_s > self._decision.unknown_after_s for one in verdicts)
-        return FrameResult(verdicts, tuple(events), lasting)
+        lasting = [one.unknown_for_s > self._decision.unknown_after_s for one in verdicts]
+        too_small = sum(lasting) > 0 and all(
+            is_lasting and not self._is_large_enough(observation, frame.frame_wh_px)
+            for is_lasting, one, observation in zip(lasting, verdicts, frame.persons, strict=True)
+            if one.watched
+        )
+        return FrameResult(verdicts, tuple(events), sum(lasting), too_small)
 
     def attach(self, incident_id: str, snapshot: Snapshot) -> bool:
         """Give an open incident its picture, to be told with the next frame or with its end.

@@ -15,7 +15,7 @@ from ropewatch.moment import ClockSource, CorrectionReason
 from ropewatch.section import Name
 from ropewatch.settings import AlertWhen
 
-SCHEMA_VERSION: Final = "1.4"
+SCHEMA_VERSION: Final = "1.5"
 
 Rfc3339 = Annotated[str, StringConstraints(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$")]
 # Meant to be between 0 and 1, not held to it: a half-precision engine may give 1.0005, and no
@@ -272,7 +272,9 @@ class CameraStatus(Payload):
     boot_id: str = Field(min_length=1)
     status: Literal["watching", "blind"]
     reason: str | None = Field(
-        pattern=r"^[a-z][a-z_]*$", description="Why blind, such as lost, failed or ended."
+        pattern=r"^[a-z][a-z_]*$",
+        description="Why blind, such as lost, failed or ended. Since 1.5 also overloaded, "
+        "unjudged and too_small, of cameras whose frames come: their incidents stay open.",
     )
     time: Rfc3339
 

@@ -163,8 +163,8 @@ class HealthSettings(Section):
         5.0,
         gt=0,
         le=600,
-        description="A camera without a frame for this long is reported blind; "
-        "seconds of wall time.",
+        description="A camera without a frame for this long is reported blind, and one whose "
+        "people cannot be judged for this long; seconds of wall time.",
     )
     status_every_s: float = Field(
         30.0,

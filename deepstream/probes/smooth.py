@@ -50,6 +50,7 @@ class SmoothStage:
         seen: persons in them.
         judged: persons of whom the classifier gave a score.
         lasting: persons of the newest frame who have been unknown for long.
+        too_small: those of them who are too small are all who are watched.
         gaps: frames that came later than `max_evidence_age_s` after the one before.
         spreads: learns who needs the classifier most; empty where all are judged.
         snapshots: takes a picture of each start; None where none are wanted.
@@ -68,6 +69,7 @@ class SmoothStage:
     seen: list[int] = field(default_factory=list)
     judged: list[int] = field(default_factory=list)
     lasting: list[int] = field(default_factory=list)
+    too_small: list[bool] = field(default_factory=list)
     gaps: list[int] = field(default_factory=list)
     frames_without_time: int = 0
     last_pts_ns: list[int] = field(default_factory=list)
@@ -78,7 +80,7 @@ class SmoothStage:
     def __post_init__(self) -> None:
         count = len(self.monitors)
         self.frames, self.seen, self.judged = [0] * count, [0] * count, [0] * count
-        self.lasting, self.gaps = [0] * count, [0] * count
+        self.lasting, self.too_small, self.gaps = [0] * count, [False] * count, [0] * count
         self.last_pts_ns = [0] * count
 
     def stop(self) -> None:
@@ -94,7 +96,7 @@ class SmoothStage:
         with self._lock:
             self._attach_snapshots(pad_index)
             events = self.monitors[pad_index].close(reason, self.last_pts_ns[pad_index])
-            self.lasting[pad_index] = 0
+            self.lasting[pad_index], self.too_small[pad_index] = 0, False
             self.sink.offer_closed(self.source_ids[pad_index], events)
 
     def follow(self, site: SiteSettings, camera: str) -> None:
@@ -172,6 +174,7 @@ class SmoothStage:
         if self.spreads:
             self.spreads[pad_index].learn(result.verdicts)
         self.lasting[pad_index] = result.unknown_lasting
+        self.too_small[pad_index] = result.too_small
         self.seen[pad_index] += len(observation.persons)
         self.judged[pad_index] += sum(one.score is not None for one in observation.persons)
         self.frames[pad_index] += 1

@@ -139,6 +139,9 @@ def test_counts_are_those_of_the_state() -> None:
         ("online", None, ["online", "online"]),
         ("degraded", None, ["online", "online"]),
         ("degraded", "lost", ["online", "offline"]),
+        ("degraded", "overloaded", ["online", "online"]),
+        ("degraded", "unjudged", ["online", "online"]),
+        ("degraded", "too_small", ["online", "online"]),
         ("offline", None, ["offline", "online"]),
     ],
 )

@@ -357,6 +357,20 @@ def test_person_who_stays_unknown_is_counted_after_unknown_after() -> None:
     assert back.unknown_lasting == 0
 
 
+def test_people_who_are_all_too_small_are_told_once_that_lasts() -> None:
+    monitor = _monitor(unknown_after_s=2, max_evidence_age_s=1, min_crop_px=60)
+    small, large = (seen(0.1, box=(300, 100, 10, 10)), seen(object_id=8, box=(100, 100, 40, 80)))
+
+    alone = [monitor.update(frame(n, [small])).too_small for n in range(5)]
+    with_others = monitor.update(frame(5, [small, large]))
+    nobody = monitor.update(frame(6, []))
+
+    assert alone == [False, False, False, True, True]
+    assert with_others.unknown_lasting == 1
+    assert not with_others.too_small
+    assert not nobody.too_small
+
+
 def test_time_that_jumps_back_resets_smoothing_but_not_incidents() -> None:
     monitor = _monitor(open_after_s=0, smoothing={})
     _run(monitor, *(frame(100 + 0.04 * n, [seen(0.9)]) for n in range(10)))

@@ -1,9 +1,10 @@
 import functools
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 
-from deepstream.health import CameraHealth, CameraReason, Counts, Health
+from deepstream.health import CameraHealth, CameraReason, Counts, Health, Spell
 
 
 class Clock:
@@ -163,3 +164,82 @@ def test_what_the_operator_wants_no_more_of_is_counted_and_no_trouble() -> None:
 
     assert box.read() == {"snapshots_over_limit": 2, "missed_snapshots": 1}
     assert box.troubles() == {"missed_snapshots": 1}
+
+
+def _overdue(n: int) -> Counts:
+    return Counts(frames=n, seen=9 * n, judged=n, overdue=n)
+
+
+def _unjudged(n: int) -> Counts:
+    return Counts(frames=n, seen=n)
+
+
+def _too_small(n: int) -> Counts:
+    return Counts(frames=n, seen=n, judged=n, lasting=1, too_small=True)
+
+
+@pytest.mark.parametrize(
+    ("looking", "reason"),
+    [
+        (_overdue, CameraReason.OVERLOADED),
+        (_unjudged, CameraReason.UNJUDGED),
+        (_too_small, CameraReason.TOO_SMALL),
+    ],
+)
+def test_a_camera_whose_people_cannot_be_judged_is_blind_for_as_long_as_that_lasts(
+    looking: Callable[[int], Counts], reason: CameraReason
+) -> None:
+    clock, now = Clock(), [Counts()]
+    watched = Health(
+        cameras=(CameraHealth("a", started_s=clock.now_s),),
+        counts=lambda: now,
+        blind_after_s=5.0,
+        clock=clock,
+    )
+    told = []
+    for second in range(1, 20):
+        # People are badly judged for nine seconds, then well.
+        now[0] = looking(second)
+        if second > 9:
+            bad = looking(9)
+            now[0] = replace(
+                bad, frames=second, seen=bad.seen + second, judged=9 + second, too_small=False
+            )
+        told += [(second, each) for _, each in watched.look()]
+        clock.now_s += 1.0
+
+    # One score is enough to know that they are judged; the others are waited out.
+    over = 10 if reason is CameraReason.UNJUDGED else 14
+    assert told == [(1, None), (6, reason), (over, None)]
+
+
+def test_a_camera_that_is_lost_while_it_is_overloaded_is_lost() -> None:
+    clock, now = Clock(), [Counts()]
+    watched = Health(
+        cameras=(CameraHealth("a", started_s=clock.now_s),),
+        counts=lambda: now,
+        blind_after_s=5.0,
+        clock=clock,
+    )
+    told = []
+    for second in range(1, 20):
+        now[0] = _overdue(min(second, 9))
+        told += [each for _, each in watched.look()]
+        clock.now_s += 1.0
+
+    assert told == [None, CameraReason.OVERLOADED, CameraReason.LOST]
+
+
+def test_what_comes_and_goes_is_no_spell() -> None:
+    spell = Spell()
+    for now_s in (0, 6, 12, 18):
+        spell.note(now_s, 5)
+        assert not spell.lasts(now_s, 5)
+
+
+def test_a_spell_shorter_than_the_time_between_looks_is_one_all_the_same() -> None:
+    spell = Spell()
+    for now_s in (0.0, 1.0, 2.0):
+        spell.note(now_s, 0.5)
+
+    assert spell.lasts(2.0, 0.5)
