@@ -70,7 +70,6 @@ def as_json(parity: Parity) -> dict[str, Any]:
 
 def as_page(parity: Parity) -> str:
     """Return a self-contained page: verdict, causes, and each picture with all boxes."""
-    verdict = "All columns agree" if parity.agree else "Columns differ"
     ran = [column for column in parity.columns if column.persons is not None]
     body = [
         tiles(
@@ -86,7 +85,18 @@ def as_page(parity: Parity) -> str:
         *(_picture(frame, ran, parity.label) for frame in parity.frames),
     ]
     lead = "The same pictures through each link from the weights to the graph."
-    return page(verdict, body, kicker="ropewatch parity", lead=lead)
+    return page(_verdict(parity, ran), body, kicker="ropewatch parity", lead=lead)
+
+
+def _verdict(parity: Parity, ran: Sequence[Column]) -> str:
+    """Say no more than what was run."""
+    if not all(comparison.agree for comparison in parity.comparisons):
+        return "Columns differ"
+    if parity.refused:
+        return "ropewatch run refuses these configurations"
+    if len(ran) == len(parity.columns):
+        return "All columns agree"
+    return f"{len(ran)} of {len(parity.columns)} columns ran, and agree"
 
 
 def _cells(each: Comparison) -> list[str]:

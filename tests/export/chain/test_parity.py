@@ -78,6 +78,7 @@ def test_parity_of_the_demo_agrees_and_says_what_could_not_be_run(
     assert notes["engine"].startswith("no TensorRT here: ")
     assert "agrees" in capsys.readouterr().out
     page = (tmp_path / "parity.html").read_text()
+    assert "2 of 4 columns ran, and agree" in page
     assert page.count("data:image/jpeg;base64,") == 2
     assert "<script" not in page
 
