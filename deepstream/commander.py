@@ -357,5 +357,4 @@ class Commander:
     def _send(self, answer: Answer, asked: Asked) -> None:
         message = self._wire.answer(answer)
         message = replace(message, topic=asked.topic, correlation=asked.correlation)
-        # Not kept on disk: who has asked has given up by the next start.
-        self._outlet.offer(Post(message, Lane.TELEMETRY))
+        self._outlet.offer(Post(message, Lane.ANSWER))

@@ -262,6 +262,7 @@ def _counters(
         "snapshots_over_limit": lambda: snapshots.over_limit if snapshots else 0,
         "dropped_snapshots": lambda: posted.dropped[Lane.SNAPSHOT],
         "dropped_telemetry": lambda: posted.dropped[Lane.TELEMETRY],
+        "dropped_answers": lambda: posted.dropped[Lane.ANSWER],
         "lost_messages": lambda: posted.lost,
         "refused_messages": lambda: posted.refused,
         "unrecovered_incidents": lambda: voice.reporter.unrecovered,

@@ -28,18 +28,19 @@ class Lane(IntEnum):
 
     ALERT = 0  # starts and ends of incidents: never dropped, on disk before they are sent
     STATE = 1  # retained: of each topic the newest, in memory, said anew on each connection
-    UPDATE = 2
-    SNAPSHOT = 3
-    TELEMETRY = 4  # in memory
+    ANSWER = 2  # in memory: somebody waits for it now, and has given up by the next start
+    UPDATE = 3
+    SNAPSHOT = 4
+    TELEMETRY = 5  # in memory
 
     @property
     def on_disk(self) -> bool:
         """Whether messages of this lane outlive a restart."""
-        return self is not Lane.STATE and self is not Lane.TELEMETRY
+        return self not in {Lane.STATE, Lane.ANSWER, Lane.TELEMETRY}
 
 
 # What goes first when there is too much.
-DROP_ORDER: Final = (Lane.TELEMETRY, Lane.UPDATE, Lane.SNAPSHOT)
+DROP_ORDER: Final = (Lane.TELEMETRY, Lane.ANSWER, Lane.UPDATE, Lane.SNAPSHOT)
 
 
 @dataclass(frozen=True, slots=True)

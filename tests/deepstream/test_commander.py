@@ -14,6 +14,7 @@ from deepstream.changes import AUDIT, AUDIT_MAX_BYTES, CHANGES, Audit, Changes
 from deepstream.clock import read_moment
 from deepstream.commander import MAX_WAITING, Camera, Commander
 from deepstream.inbound import Inbound
+from deepstream.lanes import Lane
 from deepstream.outbox import Outbox
 from deepstream.publisher import Publisher
 from demo.broker import PrivateBroker
@@ -28,6 +29,7 @@ from ropewatch.reading import parse
 from ropewatch.settings import SiteSettings
 from ropewatch.wire import Wire
 from tests.core.builders import site_data
+from tests.deepstream.posts import post, take_all
 from tests.publishing import publish
 
 pytestmark = pytest.mark.broker
@@ -88,15 +90,15 @@ class Box:
         self.clock = Clock()
         kept = Changes(folder, self.base)
         self.cameras = Cameras(kept.applied())
-        self._outbox = Outbox(folder, self.base.mqtt.outbox)
-        wire = Wire("yard", "box1", self._outbox.boot_id)
+        self.outbox = Outbox(folder, self.base.mqtt.outbox)
+        wire = Wire("yard", "box1", self.outbox.boot_id)
         self._publisher = Publisher(
-            self.base.mqtt, self._outbox, client_id="box-1", will=wire.will()
+            self.base.mqtt, self.outbox, client_id="box-1", will=wire.will()
         )
         self.commander = Commander(
             self.cameras.site,
             wire,
-            self._outbox,
+            self.outbox,
             self.cameras,
             camera,
             changes=kept,
@@ -115,7 +117,7 @@ class Box:
     def __exit__(self, *_: object) -> None:
         self._publisher.stop()
         self.commander.stop()
-        self._outbox.close()
+        self.outbox.close()
 
 
 @pytest.fixture
@@ -153,6 +155,24 @@ def test_a_ping_is_answered_with_what_holds_now(box: Box, operator: Ask) -> None
         "r-1",
     )
     assert answer.config_digest == box.base.digest()
+
+
+def test_an_answer_waits_for_starts_and_ends_but_not_for_updates(
+    broker: PrivateBroker, tmp_path: Path
+) -> None:
+    box = Box(broker, tmp_path)
+    box.outbox.offer(post(1, Lane.UPDATE), post(2, Lane.SNAPSHOT))
+    box.commander.start()
+    box.commander.take(Inbound(f"{HOME}/command/operator/ping", b"{}", False, 30, None, None))
+    until(lambda: box.outbox.waiting == 3)
+    box.outbox.offer(post(3))
+    box.commander.stop()
+
+    payloads = take_all(box.outbox)
+
+    assert [payloads[0], *payloads[2:]] == [b"3", b"1", b"2"]
+    assert b"malformed" in payloads[1]
+    box.outbox.close()
 
 
 def test_an_incident_is_acknowledged_by_who_has_asked(box: Box, operator: Ask) -> None:

@@ -37,14 +37,15 @@ class Bench:
 
 def test_starts_and_ends_go_first_and_each_lane_keeps_its_order() -> None:
     bench = Bench()
-    lanes = (Lane.UPDATE, Lane.TELEMETRY, Lane.ALERT, Lane.STATE, Lane.SNAPSHOT)
-    update, telemetry, alert, state, snapshot = [bench.add(lane) for lane in lanes]
+    lanes = (Lane.UPDATE, Lane.TELEMETRY, Lane.ANSWER, Lane.ALERT, Lane.STATE, Lane.SNAPSHOT)
+    update, telemetry, answer, alert, state, snapshot = [bench.add(lane) for lane in lanes]
     later_update, later_alert = bench.add(Lane.UPDATE), bench.add(Lane.ALERT)
 
     assert bench.take() == [
         alert,
         later_alert,
         state,
+        answer,
         update,
         later_update,
         snapshot,
@@ -127,18 +128,18 @@ def test_what_was_on_its_way_goes_again_first_and_in_order() -> None:
     assert bench.take() == entries
 
 
-def test_telemetry_goes_before_updates_and_those_before_snapshots_but_never_an_alert() -> None:
+def test_telemetry_goes_first_then_answers_updates_and_snapshots_but_never_an_alert() -> None:
     bench = Bench(max_bytes=450)
-    for lane in (Lane.ALERT, Lane.SNAPSHOT, Lane.UPDATE, Lane.TELEMETRY):
+    for lane in (Lane.ALERT, Lane.SNAPSHOT, Lane.UPDATE, Lane.ANSWER, Lane.TELEMETRY):
         for _ in range(3):
             bench.add(lane)
 
     dropped = bench.lanes.trim(0.0, None)
 
-    assert [entry.lane for entry in dropped] == [Lane.TELEMETRY] * 3 + [Lane.UPDATE] * 3 + [
-        Lane.SNAPSHOT
-    ] * 2
-    assert [entry.number for entry in dropped] == [10, 11, 12, 7, 8, 9, 4, 5]
+    assert [entry.lane for entry in dropped] == [Lane.TELEMETRY] * 3 + [Lane.ANSWER] * 3 + [
+        Lane.UPDATE
+    ] * 3 + [Lane.SNAPSHOT] * 2
+    assert [entry.number for entry in dropped] == [13, 14, 15, 10, 11, 12, 7, 8, 9, 4, 5]
     assert bench.lanes.bytes == 400
     assert not bench.lanes.over_bytes
 

@@ -60,9 +60,9 @@ def test_a_start_is_on_disk_before_it_can_be_sent(tmp_path: Path) -> None:
     outbox.close()
 
 
-def test_states_and_telemetry_do_not_outlive_a_restart(tmp_path: Path) -> None:
+def test_states_answers_and_telemetry_do_not_outlive_a_restart(tmp_path: Path) -> None:
     before = make_outbox(tmp_path)
-    before.offer(state(1), post(2, Lane.TELEMETRY), post(3, Lane.SNAPSHOT))
+    before.offer(state(1), post(2, Lane.TELEMETRY), post(3, Lane.SNAPSHOT), post(4, Lane.ANSWER))
     before.close()
 
     assert take_all(make_outbox(tmp_path)) == [b"3"]
