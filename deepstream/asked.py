@@ -1,12 +1,13 @@
 """A command as it came, and whether it may be carried out."""
 
+import hashlib
 from collections.abc import Container
 from dataclasses import dataclass
 
 from pydantic_core import from_json
 
 from deepstream.inbound import Inbound
-from ropewatch.commands import EXPIRY_S, Code, PingRequest, Refused
+from ropewatch.commands import EXPIRY_S, Answer, Code, PingRequest, Refused
 from ropewatch.settings import SiteSettings
 from ropewatch.topics import ANSWER
 
@@ -21,7 +22,8 @@ class Asked:
         sender: who asks, by the topic.
         verb: what is asked, by the topic.
         request_id: None where there is none to read.
-        text: the payload, for the audit.
+        text: the payload, or its beginning, for the audit.
+        digest: of verb and payload, by which the same command is known.
         home: the sender's topic of answers.
         topic: where to answer; `home` or below.
         correlation: of the command.
@@ -31,6 +33,7 @@ class Asked:
     verb: str
     request_id: str | None
     text: str
+    digest: bytes
     home: str
     topic: str
     correlation: bytes | None
@@ -47,11 +50,18 @@ def read(message: Inbound, site: SiteSettings) -> Asked:
         verb=verb,
         request_id=_request_id(message.payload),
         text=message.payload.decode(errors="replace")[:TEXT_MAX],
+        digest=hashlib.sha256(verb.encode() + b"\n" + message.payload).digest(),
         home=home,
         # Answers go nowhere else: a box must not be made to speak for somebody else.
         topic=wanted if ours else home,
         correlation=message.correlation,
     )
+
+
+def again(answer: Answer, digest: bytes) -> Asked:
+    """Return a command of an earlier run by its answer; what it had for answers is gone."""
+    home = ANSWER.of(site=answer.site, box=answer.box, sender=answer.sender)
+    return Asked(answer.sender, answer.verb, answer.request_id, "", digest, home, home, None)
 
 
 def check(asked: Asked, message: Inbound, senders: Container[str]) -> None:

@@ -3,17 +3,18 @@
 import hashlib
 import logging
 import threading
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
-from deepstream.asked import Asked, check, read
+from deepstream.asked import Asked, again, check, read
 from deepstream.changes import Audit, Changes
 from deepstream.clock import read_moment
 from deepstream.inbound import Inbound
 from deepstream.lanes import Lane, Post
 from deepstream.marking import Picture
+from deepstream.remembered import Disk, Remembered
 from ropewatch.commands import (
     AcknowledgeRequest,
     Answer,
@@ -39,7 +40,6 @@ from ropewatch.wire import Wire, rfc3339
 log = logging.getLogger("ropewatch.commands")
 
 MAX_WAITING: Final = 100
-MAX_REMEMBERED: Final = 1000
 STOP_TIMEOUT_S: Final = 5.0
 PHOTO_WITHIN_S: Final = 10.0
 
@@ -61,8 +61,8 @@ class Camera(Protocol):
         """Take a picture of a camera's next frame; False when there were too many."""
 
 
-class Outlet(Protocol):
-    """Takes messages for delivery; the outbox."""
+class Outlet(Disk, Protocol):
+    """Takes messages for delivery and keeps answers; the outbox."""
 
     def offer(self, *posts: Post) -> None:
         """Take messages that belong together."""
@@ -140,8 +140,7 @@ class Commander:
         self._pending: dict[str, _Pending] = {}
         self._photos: dict[str, _Photo] = {}
         self._taken: deque[tuple[str, Picture]] = deque()
-        # Answers by sender and request id: a command that comes twice is carried out once.
-        self._answered: OrderedDict[tuple[str, str], Answer] = OrderedDict()
+        self._remembered = Remembered(outlet)
         self._waiting: deque[Inbound] = deque()
         self._changed = threading.Condition()
         self._stopping = False
@@ -153,7 +152,15 @@ class Commander:
         return self._audit.failed
 
     def start(self) -> None:
-        """Start the worker."""
+        """Start the worker, and tell what the end of an earlier run has taken back."""
+        for digest, answer in self._remembered.on_trial():
+            if answer.config_digest == self._site.digest():
+                # Killed between keeping the change and saying so.
+                self._remembered.confirmed(answer.sender, answer.request_id or "")
+                continue
+            asked = again(answer, digest)
+            reason = "the box was stopped before it was confirmed"
+            self._answer(asked, _Done(AnswerStatus.REVERTED, Code.NOT_CONFIRMED_IN_TIME, reason))
         self._thread.start()
 
     def stop(self) -> None:
@@ -201,30 +208,26 @@ class Commander:
 
     def _carry_out(self, message: Inbound) -> None:
         asked = read(message, self._site)
-        known = self._answered.get((asked.sender, asked.request_id or ""))
-        if known is not None and asked.sender in self._senders:
-            self._send(known, asked)
-            return
         try:
             check(asked, message, self._senders)
+            known = self._remembered.answer(asked)
+            if known is not None:
+                self._send(known, asked)
+                return
             done = self._do(asked, parse_request(asked.verb, message.payload))
         except Refused as refused:
             done = _Done(AnswerStatus.REJECTED, refused.code, refused.reason)
         except Exception as error:
             log.exception("command failed verb=%s", asked.verb)
             done = _Done(AnswerStatus.REJECTED, Code.FAILED, f"{type(error).__name__}: {error}")
-        answer = self._answer(asked, done)
-        if asked.request_id is not None and asked.sender in self._senders:
-            self._answered[asked.sender, asked.request_id] = answer
-            while len(self._answered) > MAX_REMEMBERED:
-                self._answered.popitem(last=False)
+        self._answer(asked, done)
 
     def _do(self, asked: Asked, request: Request) -> _Done:
         match request:
             case SetRequest():
                 return self._set(asked, request)
             case ConfirmRequest():
-                return self._confirm(request)
+                return self._confirm(asked, request)
             case AcknowledgeRequest():
                 return self._acknowledge(asked, request)
             case SnapshotRequest():
@@ -296,10 +299,21 @@ class Commander:
             request.confirm_within_s,
         )
 
-    def _confirm(self, request: ConfirmRequest) -> _Done:
-        ids = {each.request.request_id: camera for camera, each in self._pending.items()}
+    def _confirm(self, asked: Asked, request: ConfirmRequest) -> _Done:
+        # Ids are their sender's: somebody else may have used the same one.
+        ids = {
+            each.request.request_id: camera
+            for camera, each in self._pending.items()
+            if each.asked.sender == asked.sender
+        }
+        kept = _Done(AnswerStatus.APPLIED, Code.CONFIRMED, "kept, over restarts as well")
         if request.of not in ids:
-            raise Refused(Code.UNKNOWN_CHANGE, f"of: {request.of}: no change waits under that id")
+            if self._remembered.is_confirmed(asked.sender, request.of):
+                return kept
+            raise Refused(
+                Code.UNKNOWN_CHANGE,
+                f"of: {request.of}: no change of {asked.sender} waits under that id",
+            )
         camera = ids[request.of]
         others = self._without([each for each in self._pending if each != camera])
         try:
@@ -307,7 +321,8 @@ class Commander:
         except OSError as error:
             raise Refused(Code.FAILED, f"cannot be kept: {error.strerror}") from None
         del self._pending[camera]
-        return _Done(AnswerStatus.APPLIED, Code.CONFIRMED, "kept, over restarts as well")
+        self._remembered.confirmed(asked.sender, request.of)
+        return kept
 
     def _without(self, cameras: list[str]) -> SiteSettings:
         """Return the settings as if these cameras' unconfirmed changes were not."""
@@ -334,7 +349,7 @@ class Commander:
     def _now_s(self) -> float:
         return self._clock().monotonic_ns / 1e9
 
-    def _answer(self, asked: Asked, done: _Done) -> Answer:
+    def _answer(self, asked: Asked, done: _Done) -> None:
         answer = Answer(
             site=self._site.site,
             box=self._site.box,
@@ -351,8 +366,8 @@ class Commander:
             time=rfc3339(self._clock().unix_ns),
         )
         self._audit.note(answer, asked.text)
+        self._remembered.note(asked, answer)
         self._send(answer, asked)
-        return answer
 
     def _send(self, answer: Answer, asked: Asked) -> None:
         message = self._wire.answer(answer)

@@ -13,6 +13,7 @@ from ropewatch.wire import Message
 
 FORMAT: Final = 1
 WAL_MAX_BYTES: Final = 16 * 1024 * 1024
+ANSWERS_MAX: Final = 1000
 
 _TABLES: Final = f"""
 CREATE TABLE message (
@@ -33,6 +34,16 @@ CREATE TABLE open_incident (
 CREATE TABLE boot (boot_id TEXT PRIMARY KEY) STRICT;
 PRAGMA user_version = {FORMAT};
 """
+# Younger than the format: an earlier ropewatch passes over it.
+_ANSWERS: Final = """
+CREATE TABLE IF NOT EXISTS answered (
+    number INTEGER PRIMARY KEY,
+    sender TEXT NOT NULL,
+    request_id TEXT NOT NULL,
+    answer BLOB NOT NULL,
+    UNIQUE (sender, request_id)
+) STRICT
+"""
 
 
 @dataclass(slots=True)
@@ -43,14 +54,16 @@ class Batch:
         inserts: messages by number.
         deletes: numbers of messages that are delivered or dropped.
         incidents: newest payload of each open incident, None for one that has ended.
+        answers: what was answered, by sender and request id.
     """
 
     inserts: dict[int, Entry] = field(default_factory=dict)
     deletes: set[int] = field(default_factory=set)
     incidents: dict[str, bytes | None] = field(default_factory=dict)
+    answers: dict[tuple[str, str], bytes] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
-        return bool(self.inserts or self.deletes or self.incidents)
+        return bool(self.inserts or self.deletes or self.incidents or self.answers)
 
     def insert(self, entry: Entry) -> None:
         """Keep a message."""
@@ -67,6 +80,7 @@ class Batch:
         for number in later.deletes:
             self.delete(number)
         self.incidents |= later.incidents
+        self.answers |= later.answers
         return self
 
 
@@ -77,10 +91,12 @@ class Left:
     Attributes:
         entries: messages that the broker does not have, oldest first, payloads on disk only.
         incidents: payload of the newest message about each incident that is still open.
+        answers: what was answered, by sender and request id, oldest first.
     """
 
     entries: list[Entry]
     incidents: dict[str, bytes]
+    answers: dict[tuple[str, str], bytes]
 
 
 class Journal:
@@ -119,6 +135,7 @@ class Journal:
             raise sqlite3.DatabaseError(f"format {found}, this ropewatch knows {FORMAT}")
         if not found:
             self._connection.executescript(f"BEGIN IMMEDIATE;{_TABLES}COMMIT;")
+        self._connection.execute(_ANSWERS)
 
     def last_boot(self) -> str | None:
         """Return the boot id that sorts last of those that were kept."""
@@ -159,7 +176,14 @@ class Journal:
                 )
             )
         incidents = self._connection.execute("SELECT incident_id, last_message FROM open_incident")
-        return Left(entries, dict(incidents.fetchall()))
+        answers = self._connection.execute(
+            "SELECT sender, request_id, answer FROM answered ORDER BY number"
+        )
+        return Left(
+            entries,
+            dict(incidents.fetchall()),
+            {(sender, request_id): answer for sender, request_id, answer in answers},
+        )
 
     def write(self, batch: Batch, *, durable: bool) -> None:
         """Write a batch as a whole or not at all.
@@ -184,6 +208,15 @@ class Journal:
                 "DELETE FROM open_incident WHERE incident_id = ?",
                 [(name,) for name, last in batch.incidents.items() if last is None],
             )
+            self._each(
+                "INSERT OR REPLACE INTO answered (sender, request_id, answer) VALUES (?, ?, ?)",
+                [(*key, answer) for key, answer in batch.answers.items()],
+            )
+            if batch.answers:
+                self._connection.execute(
+                    "DELETE FROM answered WHERE number <= (SELECT max(number) FROM answered) - ?",
+                    (ANSWERS_MAX,),
+                )
 
     def payload(self, number: int) -> bytes | None:
         """Read the payload of a message; None if it is not here."""

@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from deepstream.journal import Batch, Journal, Left, is_corrupt, new_boot_id
+from deepstream.journal import ANSWERS_MAX, Batch, Journal, Left, is_corrupt, new_boot_id
 from deepstream.lanes import Entry
 
 log = logging.getLogger("ropewatch.outbox")
@@ -83,6 +83,15 @@ class Keeper:
         """Keep the newest message about an open incident; None: it has ended."""
         with self._mutex:
             self._unsaved.incidents[incident_id] = last
+
+    def answer(self, sender: str, request_id: str, answer: bytes) -> None:
+        """Keep what was answered to a command; without a disk, the newest of them."""
+        with self._mutex:
+            answers = self._unsaved.answers
+            answers.pop((sender, request_id), None)
+            answers[sender, request_id] = answer
+            if len(answers) > ANSWERS_MAX:
+                del answers[next(iter(answers))]
 
     def save(self, *, durable: bool) -> None:
         """Write what is unsaved; keep it for the next time if that fails.

@@ -96,6 +96,7 @@ class Outbox:
         self._refusal: str | None = None
         self._open: dict[str, bytes] = {}
         self._left_open: dict[str, bytes] = {}
+        self._left_answers: dict[tuple[str, str], bytes] = {}
         self._keeper = Keeper(
             folder / FILE_NAME,
             clock=clock,
@@ -152,6 +153,17 @@ class Outbox:
         with self._changed:
             found, self._left_open = self._left_open, {}
             return found
+
+    def left_answers(self) -> dict[tuple[str, str], bytes]:
+        """Return, once, what earlier runs have answered, oldest first: by sender and id."""
+        with self._changed:
+            found, self._left_answers = self._left_answers, {}
+            return found
+
+    def keep_answer(self, sender: str, request_id: str, answer: bytes) -> None:
+        """Keep what is answered to a command; it is on disk when this returns."""
+        self._keeper.answer(sender, request_id, answer)
+        self._keeper.save(durable=True)
 
     def take(self, window: int, timeout_s: float = 0.0) -> tuple[Entry, Message] | None:
         """Return the next message as it is to be sent now; None if there is none to send.
@@ -357,6 +369,7 @@ class Outbox:
         with self._changed:
             self._lanes.add_earlier(left.entries)
             self._left_open.update(left.incidents)
+            self._left_answers.update(left.answers)
             self._changed.notify_all()
 
     def _afresh(self) -> Batch:

@@ -84,12 +84,13 @@ class Box:
         data = site_data()
         data["sources"] = [{"id": "cam1", "uri": "a.mp4"}, {"id": "cam2", "uri": "b.mp4"}]
         data["mqtt"] = {"host": broker.host, "port": broker.port, "require_broker": True}
-        data["mqtt"]["commands"] = {"senders": ["operator"]}
+        data["mqtt"]["commands"] = {"senders": ["operator", "deputy"]}
         data["decision"] |= decision
         self.base = SiteSettings.model_validate(data)
+        self.folder = folder
         self.clock = Clock()
-        kept = Changes(folder, self.base)
-        self.cameras = Cameras(kept.applied())
+        self.changes = Changes(folder, self.base)
+        self.cameras = Cameras(self.changes.applied())
         self.outbox = Outbox(folder, self.base.mqtt.outbox)
         wire = Wire("yard", "box1", self.outbox.boot_id)
         self._publisher = Publisher(
@@ -101,7 +102,7 @@ class Box:
             self.outbox,
             self.cameras,
             camera,
-            changes=kept,
+            changes=self.changes,
             audit=Audit(folder),
             clock=self.clock,
         )
@@ -250,7 +251,7 @@ def test_one_change_of_a_camera_waits_at_a_time(box: Box, operator: Ask) -> None
     assert "change c-1 is not confirmed yet" in (second.reason or "")
     assert (other.code, other.reason) == (
         Code.UNKNOWN_CHANGE,
-        "of: c-2: no change waits under that id",
+        "of: c-2: no change of operator waits under that id",
     )
     assert box.cameras.threshold("cam1") == 0.9
 
@@ -271,6 +272,97 @@ def test_a_command_that_comes_twice_is_carried_out_once(box: Box, operator: Ask)
 
     assert second == first
     assert box.cameras.followed == ["cam1"]
+
+
+def test_an_id_is_one_commands_and_free_again_after_a_no(box: Box, operator: Ask) -> None:
+    operator("set", request_id="c-1", camera="cam1", decision={"threshold": 0.9})
+
+    taken = operator("confirm", request_id="c-1", of="c-1")
+    rejected = operator("acknowledge", request_id="c-2", incident_id="01GONE")
+    corrected = operator("acknowledge", request_id="c-2", incident_id="01OPEN")
+
+    assert (taken.code, taken.reason) == (
+        Code.MALFORMED,
+        "request_id: c-1: another command (set) had it, want one of its own",
+    )
+    assert (rejected.status, corrected.status) == (AnswerStatus.REJECTED, AnswerStatus.ACCEPTED)
+
+
+def test_who_asks_again_is_told_what_became_of_it(box: Box, operator: Ask) -> None:
+    first = {"request_id": "c-1", "camera": "cam1", "decision": {"threshold": 0.9}}
+    second = {"request_id": "c-2", "camera": "cam2", "decision": {"threshold": 0.8}}
+    operator("set", **first)
+    operator("set", **second)
+    operator("confirm", of="c-1")
+    box.clock.ahead_s = 121
+
+    until(lambda: operator("set", **second).status is AnswerStatus.REVERTED)
+    assert operator("set", **first).code is Code.CONFIRMED
+    assert operator("confirm", of="c-1").code is Code.CONFIRMED
+    assert operator("confirm", of="c-2").code is Code.UNKNOWN_CHANGE
+    assert box.cameras.followed == ["cam1", "cam2", "cam2"]
+
+
+def test_a_change_is_confirmed_by_who_has_asked_for_it(broker: PrivateBroker, box: Box) -> None:
+    deputy = replace(LINE, sender="deputy")
+    with Subscriber(broker.host, broker.port, (LINE.answers, deputy.answers)) as subscriber:
+        for line, camera in ((LINE, "cam1"), (deputy, "cam2")):
+            content = {"request_id": "c-1", "camera": camera, "decision": {"threshold": 0.9}}
+            ask(subscriber, line, "set", content)
+        ask(subscriber, LINE, "set", {"request_id": "c-2", "camera": "cam1"})
+
+        foreign = ask(subscriber, deputy, "confirm", {"of": "c-2"})
+        own = ask(subscriber, deputy, "confirm", {"of": "c-1"})
+
+    assert (foreign.code, own.code) == (Code.UNKNOWN_CHANGE, Code.CONFIRMED)
+    assert list(json.loads((box.folder / CHANGES).read_text())) == ["cam2"]
+
+
+def test_a_command_that_comes_again_after_a_restart_is_not_carried_out_again(
+    broker: PrivateBroker, tmp_path: Path
+) -> None:
+    change = {"request_id": "c-1", "camera": "cam1", "decision": {"threshold": 0.9}}
+    trial = {"request_id": "c-2", "camera": "cam2", "decision": {"threshold": 0.8}}
+    with Subscriber(broker.host, broker.port, (LINE.answers,)) as subscriber:
+        with Box(broker, tmp_path):
+            ask(subscriber, LINE, "set", change)
+            ask(subscriber, LINE, "confirm", {"request_id": "c-3", "of": "c-1"})
+            ask(subscriber, LINE, "set", trial)
+        with Box(broker, tmp_path) as again:
+            told = parse(LINE.answers, next(subscriber.messages(5)).payload)
+            answers = [
+                ask(subscriber, LINE, "set", change),
+                ask(subscriber, LINE, "confirm", {"request_id": "c-3", "of": "c-1"}),
+                ask(subscriber, LINE, "set", trial),
+            ]
+
+    assert isinstance(told, Answer)
+    assert (told.request_id, told.status, told.reason) == (
+        "c-2",
+        AnswerStatus.REVERTED,
+        "the box was stopped before it was confirmed",
+    )
+    assert told.config_digest == again.cameras.site.digest()
+    assert [answer.code for answer in answers] == [
+        Code.CONFIRMED,
+        Code.CONFIRMED,
+        Code.NOT_CONFIRMED_IN_TIME,
+    ]
+    assert again.cameras.followed == []
+
+
+def test_a_change_that_was_kept_just_before_a_kill_is_not_called_taken_back(
+    broker: PrivateBroker, tmp_path: Path
+) -> None:
+    change = {"request_id": "c-1", "camera": "cam1", "decision": {"threshold": 0.9}}
+    with Subscriber(broker.host, broker.port, (LINE.answers,)) as subscriber:
+        with Box(broker, tmp_path) as box:
+            ask(subscriber, LINE, "set", change)
+            box.changes.keep(box.cameras.site)
+        with Box(broker, tmp_path):
+            confirmed = ask(subscriber, LINE, "confirm", {"of": "c-1"})
+
+    assert confirmed.code is Code.CONFIRMED
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 from ulid import ULID
 
 from deepstream import outbox as outbox_module
-from deepstream.journal import Journal, new_boot_id
+from deepstream.journal import ANSWERS_MAX, Journal, new_boot_id
 from deepstream.keeper import DISK_RETRY_S
 from deepstream.lanes import Lane, Post
 from deepstream.outbox import FILE_NAME
@@ -66,6 +66,37 @@ def test_states_answers_and_telemetry_do_not_outlive_a_restart(tmp_path: Path) -
     before.close()
 
     assert take_all(make_outbox(tmp_path)) == [b"3"]
+
+
+def test_answers_are_kept_over_restarts_the_newest_thousand(tmp_path: Path) -> None:
+    before = make_outbox(tmp_path)
+    for number in range(ANSWERS_MAX + 2):
+        before.keep_answer("operator", f"r-{number}", b"first")
+    before.keep_answer("operator", "r-2", b"second")
+    before.close()
+
+    after = make_outbox(tmp_path)
+    answers = after.left_answers()
+
+    assert next(iter(answers)) == ("operator", "r-3")
+    assert list(answers)[-1] == ("operator", "r-2")
+    assert answers["operator", "r-2"] == b"second"
+    assert after.left_answers() == {}
+    after.close()
+
+
+def test_a_database_without_answers_is_taken_over(tmp_path: Path) -> None:
+    before = make_outbox(tmp_path)
+    before.offer(post(1))
+    before.close()
+    with closing(sqlite3.connect(tmp_path / FILE_NAME)) as rows:
+        rows.execute("DROP TABLE answered")
+
+    after = make_outbox(tmp_path)
+
+    assert take_all(after) == [b"1"]
+    assert after.databases_set_aside == 0
+    after.close()
 
 
 def test_delivered_messages_leave_the_disk(tmp_path: Path) -> None:
