@@ -1,7 +1,9 @@
 """What nvdsosd draws: NvOSD_* as pyds shows them."""
 
 from enum import IntEnum
-from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 
 from plugins.standin.structs import (
     Copied,
@@ -72,26 +74,30 @@ class NvOSD_TextParams(Struct):  # noqa: N801  NVIDIA's name
 
 
 class NvOSD_MaskParams(Struct):  # noqa: N801  NVIDIA's name
-    """An instance mask: data is None or (height, width) float32."""
+    """An instance mask of width x height float32 in `data`, row by row."""
 
     __slots__ = ()
-    data: Copied[Any] = Copied(None)
+    data: Copied[npt.NDArray[np.float32] | None] = Copied(None)
     size = uint()
     threshold = Float32()
     width = uint()
     height = uint()
 
-    def get_mask_array(self) -> Any:
-        """Return the mask, (height, width) float32."""
+    def get_mask_array(self) -> npt.NDArray[np.float32] | None:
+        """Return the mask itself, (height * width) float32; None where there is none."""
         return self.data
 
-    def alloc_mask_array(self) -> Any:
+    def alloc_mask_array(self) -> npt.NDArray[np.float32]:
         """Make room for width x height values and return it, (height * width) float32."""
-        import numpy as np  # noqa: PLC0415  only masks need it here
-
-        self.data = np.zeros((self.height, self.width), np.float32)
+        self.data = np.zeros(self.height * self.width, np.float32)
         self.size = self.data.nbytes
-        return self.data.reshape(-1)
+        return self.data
+
+    def stand_in_values(self) -> npt.NDArray[np.float32] | None:
+        """View the mask as (height, width) for the stand-in elements; None where there is none."""
+        if self.data is None or not self.size:
+            return None
+        return self.data.reshape(self.height, self.width)
 
 
 class NvOSD_LineParams(Struct):  # noqa: N801  NVIDIA's name

@@ -7,13 +7,13 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from plugins.standin.metadata import NvDsDisplayMeta
 from plugins.standin.osd_params import (
     NvOSD_Arrow_Head_Direction,
     NvOSD_ArrowParams,
     NvOSD_CircleParams,
     NvOSD_ColorParams,
     NvOSD_LineParams,
+    NvOSD_MaskParams,
     NvOSD_RectParams,
     NvOSD_TextParams,
 )
@@ -26,6 +26,8 @@ _FONT = cv2.FONT_HERSHEY_SIMPLEX
 _SCALE_PER_POINT = 4 / 3 * 0.7 / 21
 _TEXT_MARGIN_PX = 2
 _CIRCLE_PX = 2
+_MASK_ALPHA = 127 / 255
+_BLUR_SIDE, _BLUR_KERNEL, _SMALLEST_BLUR_PX = 32, 7, 3
 # Beyond this no picture reaches, and OpenCV's own coordinates overflow.
 _FAR_PX = 1 << 15
 
@@ -121,19 +123,92 @@ def paint_circle(picture: Picture, circle: NvOSD_CircleParams) -> None:
     )
 
 
-def paint_display(picture: Picture, display: NvDsDisplayMeta, *, text: bool) -> None:
-    """Paint what a display meta counts of each kind."""
-    for rect in display.rect_params[: display.num_rects]:
-        paint_rect(picture, rect)
-    for line in display.line_params[: display.num_lines]:
-        paint_line(picture, line)
-    for arrow in display.arrow_params[: display.num_arrows]:
-        paint_arrow(picture, arrow)
-    for circle in display.circle_params[: display.num_circles]:
-        paint_circle(picture, circle)
-    if text:
-        for label in display.text_params[: display.num_labels]:
-            paint_text(picture, label)
+def paint_mask(
+    picture: Picture, rect: NvOSD_RectParams, mask: NvOSD_MaskParams, *, smooth: bool
+) -> None:
+    """Tint what an instance mask covers of its box, half opaque, with the border's colour.
+
+    `smooth` is process-mode 1: the mask's edge is interpolated and the border's alpha ignored.
+    Mode 0 interpolates the values and has a hard edge.
+    """
+    left, top, width, height = box_ltwh_px(rect)
+    values = mask.stand_in_values()
+    if values is None or width < 1 or height < 1:
+        return
+    colour, size = rect.border_color, (width, height)
+    if smooth:
+        inside = (values > mask.threshold).astype(np.float32)
+        cover = cv2.resize(inside, size, interpolation=cv2.INTER_LINEAR) * _MASK_ALPHA
+        # In this mode the device begins one pixel further in.
+        left, top, cover = left + 1, top + 1, cover[:-1, :-1]
+    else:
+        values = cv2.resize(values, size, interpolation=cv2.INTER_LINEAR)
+        cover = (values > mask.threshold) * np.float32(_MASK_ALPHA * colour.alpha)
+    rows, columns = (
+        _within(top, cover.shape[0], picture.shape[0]),
+        _within(left, cover.shape[1], picture.shape[1]),
+    )
+    part = picture[top + rows[0] : top + rows[1], left + columns[0] : left + columns[1], :3]
+    share = cover[rows[0] : rows[1], columns[0] : columns[1], None]
+    paint = np.array([colour.red, colour.green, colour.blue], np.float32) * 255
+    part[:] = np.rint(part + (paint - part) * share)
+
+
+def blur_box(
+    picture: Picture, rect: NvOSD_RectParams, mask: NvOSD_MaskParams | None = None
+) -> None:
+    """Make what is in a box unrecognisable, or what is not 0 in its mask, as process-mode 1 does.
+
+    The box is sampled at 32 x 32 places, each becomes the mean of 7 x 7 of them, and each pixel
+    gets its place's: a share of the box, so that a large face is blurred as much as a small one.
+    """
+    left, top, width, height = box_ltwh_px(rect)
+    if width < _SMALLEST_BLUR_PX or height < _SMALLEST_BLUR_PX:
+        return
+    (rows_px, rows), (columns_px, columns) = (
+        _samples(start, length, limit)
+        for start, length, limit in (
+            (top, height, picture.shape[0]),
+            (left, width, picture.shape[1]),
+        )
+    )
+    (first_row, last_row), (first_column, last_column) = (
+        _within(top, height, picture.shape[0]),
+        _within(left, width, picture.shape[1]),
+    )
+    rows, columns = rows[first_row:last_row], columns[first_column:last_column]
+    part = picture[top + first_row : top + last_row, left + first_column : left + last_column, :3]
+    small = picture[rows_px[:, None], columns_px, :3].astype(np.float32)
+    size = (_BLUR_KERNEL, _BLUR_KERNEL)
+    sums, counts = (
+        cv2.boxFilter(values, -1, size, normalize=False, borderType=cv2.BORDER_CONSTANT)
+        for values in (small, np.ones_like(small))
+    )
+    blurred = (sums // counts).astype(np.uint8)[rows[:, None], columns]
+    values = mask.stand_in_values() if mask is not None else None
+    if values is None:
+        part[:] = blurred
+        return
+    high, wide = values.shape
+    inside = values[(rows * high // _BLUR_SIDE)[:, None], columns * wide // _BLUR_SIDE] != 0
+    part[inside] = blurred[inside]
+
+
+def box_ltwh_px(rect: NvOSD_RectParams) -> tuple[int, int, int, int]:
+    """Return a box in whole pixels, as C's conversion to int cuts it."""
+    left, top = _px(rect.left), _px(rect.top)
+    return left, top, _px(left + rect.width) - left, _px(top + rect.height) - top
+
+
+def _samples(start: int, length: int, limit: int) -> tuple[Any, Any]:
+    """Return where a side is sampled, pixels, and for each of its pixels which sample it gets."""
+    places = (np.arange(_BLUR_SIDE) / _BLUR_SIDE * length + 0.5 + start).astype(np.int64)
+    return places.clip(0, limit - 1), np.arange(length) * _BLUR_SIDE // length
+
+
+def _within(start: int, length: int, limit: int) -> tuple[int, int]:
+    """Return the first of a span's pixels that is in the picture, and the one after the last."""
+    return min(max(-start, 0), length), min(max(limit - start, 0), length)
 
 
 def _px(value: float) -> int:

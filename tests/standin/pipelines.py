@@ -1,4 +1,4 @@
-"""Run a pipeline to its end and keep what passed; feed a muxer by hand."""
+"""Run a pipeline to its end and keep what passed; feed a muxer by hand; add boxes."""
 
 import time
 from collections.abc import Callable
@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from plugins.standin import buffer_meta, events
+from plugins.standin import buffer_meta, events, metadata
 from plugins.standin.gst import Gst
 
 LIMIT_S = 30.0
+RGBA = "video/x-raw(memory:NVMM),format=RGBA"
 
 
 @dataclass
@@ -144,3 +145,55 @@ def wait_for(condition: Callable[[], bool], *, limit_s: float = 5.0) -> bool:
             return False
         time.sleep(0.005)
     return True
+
+
+def through(
+    tail: str,
+    *,
+    wh: tuple[int, int] = (64, 32),
+    sources: int = 1,
+    before: Callable[[Any], None] | None = None,
+    greys: tuple[int, ...] = (100, 200),
+) -> Any:
+    """Push one frame of each source through muxer ! tail; return the batch at its end."""
+    pipeline = Gst.parse_launch(
+        f"nvstreammux name=mux batch-size={sources} width={wh[0]} height={wh[1]} "
+        f"! identity name=head ! {tail} ! identity name=tail ! fakesink async=false sync=false"
+    )
+    feeds = [Feed(pipeline.get_by_name("mux"), index, wh=wh) for index in range(sources)]
+    if before is not None:
+        watch(pipeline.get_by_name("head").get_static_pad("src"), Run(), before)
+    batches: list[Any] = []
+    watch(pipeline.get_by_name("tail").get_static_pad("sink"), Run(), batches.append)
+    pipeline.set_state(Gst.State.PLAYING)
+    for feed, grey in zip(feeds, greys, strict=False):
+        feed.start()
+        feed.push(grey=grey)
+    errors: list[Any] = []
+    wait_for(lambda: bool(batches) or _failed(pipeline, errors))
+    pipeline.set_state(Gst.State.NULL)
+    assert batches, errors
+    return batches[0]
+
+
+def _failed(pipeline: Any, errors: list[Any]) -> bool:
+    message = pipeline.get_bus().pop_filtered(Gst.MessageType.ERROR)
+    if message is not None:
+        errors.append(message.parse_error()[0].message)
+    return bool(errors)
+
+
+def add_box(
+    batch: Any, *, ltwh: tuple[float, float, float, float], border: int = 1, text: str = ""
+) -> Any:
+    item = metadata.NvDsObjectMeta()
+    rect = item.rect_params
+    rect.left, rect.top, rect.width, rect.height = ltwh
+    rect.border_width = border
+    rect.border_color.set(1.0, 0.0, 0.0, 1.0)
+    if text:
+        item.text_params.display_text = text
+        item.text_params.font_params.font_size = 12
+        item.text_params.font_params.font_color.set(1.0, 1.0, 1.0, 1.0)
+    batch.frames[0].objects.append(item)
+    return item

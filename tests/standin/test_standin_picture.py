@@ -1,7 +1,6 @@
-"""Converter, tiler, display and encoder: worked pixels and coordinates."""
+"""Converter, tiler and encoder: worked pixels and coordinates."""
 
 import importlib
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,68 +10,9 @@ import pytest
 
 from plugins.standin import buffer_meta, metadata
 from plugins.standin.gst import Gst
-from tests.standin.pipelines import Feed, Run, play, wait_for, watch
+from tests.standin.pipelines import RGBA, Feed, Run, add_box, play, through, wait_for, watch
 
 pytestmark = [pytest.mark.gst, pytest.mark.usefixtures("stand_ins")]
-
-RGBA = "video/x-raw(memory:NVMM),format=RGBA"
-
-
-def through(
-    tail: str,
-    *,
-    wh: tuple[int, int] = (64, 32),
-    sources: int = 1,
-    before: Callable[[Any], None] | None = None,
-    greys: tuple[int, ...] = (100, 200),
-) -> Any:
-    """Push one frame of each source through muxer ! tail; return the batch at its end."""
-    pipeline = Gst.parse_launch(
-        f"nvstreammux name=mux batch-size={sources} width={wh[0]} height={wh[1]} "
-        f"! identity name=head ! {tail} ! identity name=tail ! fakesink async=false sync=false"
-    )
-    feeds = [Feed(pipeline.get_by_name("mux"), index, wh=wh) for index in range(sources)]
-    if before is not None:
-        watch(pipeline.get_by_name("head").get_static_pad("src"), Run(), before)
-    batches: list[Any] = []
-    watch(pipeline.get_by_name("tail").get_static_pad("sink"), Run(), batches.append)
-    pipeline.set_state(Gst.State.PLAYING)
-    for feed, grey in zip(feeds, greys, strict=False):
-        feed.start()
-        feed.push(grey=grey)
-    errors: list[Any] = []
-    wait_for(lambda: bool(batches) or _failed(pipeline, errors))
-    pipeline.set_state(Gst.State.NULL)
-    assert batches, errors
-    return batches[0]
-
-
-def _failed(pipeline: Any, errors: list[Any]) -> bool:
-    message = pipeline.get_bus().pop_filtered(Gst.MessageType.ERROR)
-    if message is not None:
-        errors.append(message.parse_error()[0].message)
-    return bool(errors)
-
-
-def add_box(
-    batch: Any, *, ltwh: tuple[float, float, float, float], border: int = 1, text: str = ""
-) -> Any:
-    item = metadata.NvDsObjectMeta()
-    rect = item.rect_params
-    rect.left, rect.top, rect.width, rect.height = ltwh
-    rect.border_width = border
-    rect.border_color.set(1.0, 0.0, 0.0, 1.0)
-    if text:
-        item.text_params.display_text = text
-        item.text_params.font_params.font_size = 12
-        item.text_params.font_params.font_color.set(1.0, 1.0, 1.0, 1.0)
-    batch.frames[0].objects.append(item)
-    return item
-
-
-def red(picture: Any) -> Any:
-    """Return where the picture is pure red."""
-    return (picture[..., 0] == 255) & (picture[..., 1] == 0) & (picture[..., 2] == 0)
 
 
 def test_equal_caps_pass_the_buffer_and_its_metadata() -> None:
@@ -184,19 +124,6 @@ def test_a_source_without_a_tile_of_its_own_is_left_out_and_an_empty_tile_is_bla
     assert (empty.surfaces[0].nv12()[0][:, 32:] == 16).all()
 
 
-def test_the_display_paints_a_border_where_the_box_is() -> None:
-    batch = through(
-        f"nvvideoconvert ! {RGBA} ! nvdsosd process-mode=0",
-        before=lambda batch: add_box(batch, ltwh=(10, 5, 20, 10)),
-    )
-
-    painted = red(batch.surfaces[0].rgba())
-    assert painted[5, 10:31].all()
-    assert painted[15, 10:31].all()
-    assert painted[5:16, 10].all()
-    assert not painted[6:15, 11:30].any()
-
-
 def test_a_converter_before_the_tiler_keeps_the_frames_size() -> None:
     # Half of 64 x 32; had the converter scaled already, the tiler would leave the box alone.
     batch = through(
@@ -206,81 +133,6 @@ def test_a_converter_before_the_tiler_keeps_the_frames_size() -> None:
 
     rect = batch.frames[0].objects[0].rect_params
     assert (rect.left, rect.top, rect.width, rect.height) == (8, 4, 16, 8)
-
-
-def test_painting_with_the_cpu_makes_the_converter_before_it_give_rgba() -> None:
-    batch = through("nvvideoconvert ! nvdsosd process-mode=0", before=lambda batch: None)
-
-    assert batch.surfaces[0].format == "RGBA"
-
-
-def test_the_display_hides_what_has_no_border_no_background_and_no_text() -> None:
-    batch = through(
-        f"nvvideoconvert ! {RGBA} ! nvdsosd process-mode=0",
-        before=lambda batch: add_box(batch, ltwh=(10, 5, 20, 10), border=0),
-    )
-
-    picture = batch.surfaces[0].rgba()
-    assert (picture == picture[0, 0]).all()
-
-
-@pytest.mark.parametrize(("shown", "changed"), [(True, True), (False, False)])
-def test_display_text_shows_or_hides_texts(shown: bool, changed: bool) -> None:
-    batch = through(
-        f"nvvideoconvert ! {RGBA} ! nvdsosd process-mode=0 display-text={shown}",
-        before=lambda batch: add_box(batch, ltwh=(0, 0, 0, 0), border=0, text="rope"),
-    )
-
-    picture = batch.surfaces[0].rgba()
-    assert bool((picture != picture[-1, -1]).any()) is changed
-
-
-def test_a_half_opaque_background_is_mixed_with_the_picture() -> None:
-    def add(batch: Any) -> None:
-        item = add_box(batch, ltwh=(8, 8, 16, 16), border=0)
-        item.rect_params.has_bg_color = 1
-        item.rect_params.bg_color.set(1.0, 1.0, 1.0, 0.5)
-
-    batch = through(f"nvvideoconvert ! {RGBA} ! nvdsosd process-mode=0", before=add)
-
-    picture = batch.surfaces[0].rgba().astype(int)
-    assert picture[0, 0, 0] < picture[12, 12, 0] < 255
-    assert abs(picture[12, 12, 0] - (picture[0, 0, 0] + 255) / 2) <= 1
-
-
-def test_lines_circles_and_arrows_of_display_metas_are_painted() -> None:
-    def add(batch: Any) -> None:
-        display = metadata.NvDsDisplayMeta()
-        display.num_lines = display.num_circles = display.num_arrows = 1
-        line, circle, arrow = (
-            display.line_params[0],
-            display.circle_params[0],
-            display.arrow_params[0],
-        )
-        line.x1, line.y1, line.x2, line.y2, line.line_width = 2, 2, 20, 2, 1
-        circle.xc, circle.yc, circle.radius = 40, 16, 6
-        arrow.x1, arrow.y1, arrow.x2, arrow.y2, arrow.arrow_width = 2, 28, 20, 28, 1
-        for colour in (line.line_color, circle.circle_color, arrow.arrow_color):
-            colour.set(1.0, 0.0, 0.0, 1.0)
-        batch.frames[0].displays.append(display)
-
-    batch = through(f"nvvideoconvert ! {RGBA} ! nvdsosd process-mode=0", before=add)
-
-    picture = batch.surfaces[0].rgba().astype(int)
-    # Smoothed lines are mixed with the picture, so redder than it is what counts.
-    redder = picture[..., 0] - picture[0, 0, 0] > 60
-    assert redder[2, 4:18].all()
-    assert redder[16, 46]
-    assert redder[28, 4:16].all()
-
-
-def test_the_display_paints_nv12_in_gpu_mode_and_refuses_it_in_cpu_mode() -> None:
-    batch = through("nvdsosd", before=lambda batch: add_box(batch, ltwh=(8, 8, 16, 16), border=4))
-
-    luma = batch.surfaces[0].nv12()[0]
-    assert luma[8, 16] != luma[0, 0]
-    with pytest.raises(AssertionError, match="process-mode 0 paints on RGBA, the frames are NV12"):
-        through("nvdsosd process-mode=0", before=lambda b: add_box(b, ltwh=(0, 0, 9, 9)))
 
 
 @pytest.mark.parametrize(
