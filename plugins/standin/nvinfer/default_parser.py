@@ -58,7 +58,8 @@ class DefaultParser:
         corners = np.where(corners >= self._limits, self._limits - 1, corners)
         corners = np.maximum(corners, np.float32(0))
         sides = corners[:, 2:] - corners[:, :2]
-        good = (sides >= 0).all(axis=1)
+        # A side that is no number is not below 0 and stays, as in C.
+        good = ~(sides < 0).any(axis=1)
         found = np.hstack([corners[:, :2], sides])
         return Candidates(
             class_ids[good].astype(np.int64),

@@ -42,7 +42,13 @@ class History:
     area: float = 0.0
     inferred_frame: int = 0
     seen_frame: int = 0
+    under_way: bool = False
     verdict: Verdict = field(default_factory=Verdict)
+
+    def end_inference(self, frame_num: int) -> None:
+        """Note that the inference of a frame is done; an older one's end says nothing."""
+        if self.inferred_frame == frame_num:
+            self.under_way = False
 
 
 @dataclass(slots=True)
@@ -105,6 +111,7 @@ class Histories:
         if history is not None:
             history.area = _area(sighting)
             history.inferred_frame = history.seen_frame = frame_num
+            history.under_way = True
         return Choice.INFER, history
 
     def _wanted(self, sighting: Sighting) -> bool:
@@ -125,8 +132,7 @@ class Histories:
         interval = self._config.secondary_reinfer_interval
         if history is None or self._config.network_type not in (CLASSIFIER, DETECTOR):
             return True
-        # Unsigned in C: a frame number that starts again is a huge difference.
-        waited = (frame_num - history.inferred_frame) % _UNSIGNED_LONG > interval % 2**32
+        waited = _since(history.inferred_frame, frame_num) > interval % 2**32
         if self._config.network_type == DETECTOR:
             return waited or interval == INT_MAX
         return waited or history.area * _AREA_GROWTH < _area(sighting)
@@ -138,14 +144,20 @@ class Histories:
             return
         self._batches_since_cleaning = 0
         for source in self._sources.values():
-            if source.last_frame - source.cleaned_frame < _CLEAN_EVERY_FRAMES:
+            if _since(source.cleaned_frame, source.last_frame) < _CLEAN_EVERY_FRAMES:
                 continue
             source.cleaned_frame = source.last_frame
             source.objects = {
                 number: history
                 for number, history in source.objects.items()
-                if source.last_frame - history.seen_frame <= _FORGET_AFTER_FRAMES
+                if history.under_way
+                or _since(history.seen_frame, source.last_frame) <= _FORGET_AFTER_FRAMES
             }
+
+
+def _since(before: int, now: int) -> int:
+    # Unsigned in C: a frame number that starts again is a huge difference.
+    return (now - before) % _UNSIGNED_LONG
 
 
 def _area(sighting: Sighting) -> float:

@@ -235,6 +235,8 @@ class Inference:
             pending.inputs = None
 
     def _attach(self, unit: _Unit, arrays: Arrays, batch: NvDsBatchMeta) -> None:
+        if unit.history is not None:
+            unit.history.end_inference(unit.frame.frame_num)
         if self.config.network_type == DETECTOR:
             attach_detections(
                 unit.frame,

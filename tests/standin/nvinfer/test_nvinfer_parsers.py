@@ -135,6 +135,22 @@ def test_the_default_parser_reads_a_detectnet_grid(tmp_path: Path) -> None:
     assert found.confidences.tolist() == [0.5]
 
 
+def test_a_box_that_is_no_number_stays_in_the_default_parser_as_in_c(tmp_path: Path) -> None:
+    layers = (
+        OutputLayer("output_bbox", (4, 1, 2), "float32", 1),
+        OutputLayer("output_cov", (1, 1, 2), "float32", 2),
+    )
+    boxes = np.full((4, 1, 2), np.nan, np.float32)
+    coverage = np.array([[[0.5, 0.0]]], np.float32)
+    network = NetworkInput("images", 64, 32, 3)
+
+    found = DefaultParser(detector(tmp_path), network, layers)((boxes, coverage))
+
+    assert found is not None
+    assert np.isnan(found.boxes_ltwh).all()
+    assert found.confidences.tolist() == [0.5]
+
+
 def test_without_a_parser_a_model_of_another_kind_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"parse-bbox-func-name is not set.*boxes"):
         DefaultParser(detector(tmp_path), NETWORK, (OutputLayer("boxes", (300, 6), "float32", 1),))

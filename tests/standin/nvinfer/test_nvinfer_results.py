@@ -255,3 +255,51 @@ def test_only_objects_of_the_named_component_and_classes_are_looked_at(tmp_path:
     assert memory.choose(0, 0, Sighting(1, 1, 0, 50, 50))[0] is Choice.INFER
     assert memory.choose(0, 0, Sighting(2, 3, 0, 50, 50))[0] is Choice.SKIP
     assert memory.choose(0, 0, Sighting(3, 1, 1, 50, 50))[0] is Choice.SKIP
+
+
+def after_1801_batches(memory: Histories, last_frame: int) -> None:
+    memory.begin_frame(0, last_frame)
+    for _ in range(1801):
+        memory.end_batch()
+
+
+def test_what_was_not_seen_for_150_frames_is_forgotten_after_1800_batches(tmp_path: Path) -> None:
+    memory = Histories(secondary(tmp_path))
+    for number, frame in {1: 1849, 2: 1850}.items():
+        _, history = memory.choose(0, frame, seen(number))
+        assert history is not None
+        history.end_inference(frame)
+
+    after_1801_batches(memory, 2000)
+
+    assert [memory.choose(0, 2000, seen(number))[0] for number in (1, 2)] == [
+        Choice.INFER, Choice.REUSE,
+    ]  # fmt: skip
+
+
+def test_a_frame_counter_that_starts_again_looks_like_a_long_absence(tmp_path: Path) -> None:
+    memory = Histories(secondary(tmp_path, secondary_reinfer_interval=2**31 - 1))
+    _, history = memory.choose(0, 1900, seen())
+    assert history is not None
+    history.end_inference(1900)
+
+    # 10 - 1900 in C's unsigned long is far above 150, and 10 - 0 is below 1800: not cleaned yet.
+    after_1801_batches(memory, 10)
+    assert history in memory._sources[0].objects.values()
+    memory._sources[0].cleaned_frame = 1900
+    after_1801_batches(memory, 10)
+    assert not memory._sources[0].objects
+
+
+def test_what_is_being_inferred_is_not_forgotten(tmp_path: Path) -> None:
+    memory = Histories(secondary(tmp_path))
+    _, history = memory.choose(0, 0, seen())
+    assert history is not None
+
+    history.end_inference(7)
+    after_1801_batches(memory, 5000)
+    assert memory.choose(0, 5000, seen())[1] is history
+    history.end_inference(0)
+    after_1801_batches(memory, 9000)
+
+    assert memory.choose(0, 9000, seen())[1] is not history
