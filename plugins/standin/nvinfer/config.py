@@ -40,6 +40,8 @@ _ALWAYS = {
 }
 # Set before the file is read, either one makes the file's operate-on-* keys void.
 _VOIDING = frozenset({"infer-on-gie-id", "infer-on-class-ids"})
+# Debugging that a CPU does as the device does.
+_DONE_HERE = frozenset({"raw-output-file-write", "dump-input-tensor"})
 # The last writer wins; the ini parser writes these flags only when they are on.
 _LAST_WRITER = (
     "output-tensor-meta",
@@ -86,6 +88,8 @@ class InferConfig:
     interval: int
     network_type: int
     output_tensor_meta: bool
+    raw_output_file_write: bool
+    dump_input_tensor: int
     operate_on_gie_id: int
     operate_on_class_ids: tuple[int, ...]
     input_object_min_width: int
@@ -269,7 +273,7 @@ def _no_effect(path: Path, values: Group) -> list[str]:
 
 
 def _of_effect(path: Path, values: Group, effect: Effect) -> list[str]:
-    idle = [name for name in values if PROPERTY_KEYS[name].effect is effect]
+    idle = [name for name in values.keys() - _DONE_HERE if PROPERTY_KEYS[name].effect is effect]
     return [f"{path}: no effect on the CPU: {', '.join(sorted(idle))}"] if idle else []
 
 

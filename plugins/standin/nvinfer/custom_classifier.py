@@ -11,7 +11,7 @@ from plugins.standin.nvinfer.config import InferConfig
 from plugins.standin.nvinfer.labels import Labels
 from plugins.standin.nvinfer.outputs import OutputLayer
 from plugins.standin.nvinfer.parser_abi import (
-    Outputs,
+    Layers,
     String,
     Vector,
     find_function,
@@ -45,7 +45,7 @@ class CustomClassifier:
             name=config.parse_classifier_func_name,
         )
         self._call.argtypes = [ctypes.c_void_p] * 2 + [ctypes.c_float] + [ctypes.c_void_p] * 2
-        self._outputs = Outputs(network, outputs)
+        self._layers = Layers(network, outputs)
         self._threshold = config.classifier_threshold
 
     def __call__(self, arrays: tuple[npt.NDArray[Any], ...], labels: Labels) -> Verdict | None:
@@ -60,12 +60,12 @@ class CustomClassifier:
             The verdict, or None when the parser returned false; nvinfer then goes on with a
             result that nobody wrote.
         """
-        self._outputs.point_at(arrays)
+        self._layers.point_at(arrays)
         found, text = Vector(), String.make()
         try:
             good = self._call(
-                ctypes.byref(self._outputs.layers),
-                ctypes.byref(self._outputs.network),
+                ctypes.byref(self._layers.vector),
+                ctypes.byref(self._layers.network),
                 self._threshold,
                 ctypes.byref(found),
                 ctypes.byref(text),

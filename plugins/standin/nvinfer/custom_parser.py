@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from plugins.standin.nvinfer.config import InferConfig
 from plugins.standin.nvinfer.outputs import OutputLayer
-from plugins.standin.nvinfer.parser_abi import Outputs, Vector, find_function, load_library
+from plugins.standin.nvinfer.parser_abi import Layers, Vector, find_function, load_library
 from plugins.standin.nvinfer.postprocess import Candidates
 from plugins.standin.nvinfer.preprocess import NetworkInput
 from ropewatch.errors import ModelError
@@ -53,7 +53,7 @@ class CustomParser:
         self._layout = _stated_layout(library, self._where)
         self._checked = self._layout is not None
         self._classes = config.num_detected_classes
-        self._outputs = Outputs(network, outputs)
+        self._layers = Layers(network, outputs)
         self._thresholds = _floats([attrs.pre_cluster_threshold for attrs in config.classes])
         self._post = _floats([attrs.post_cluster_threshold for attrs in config.classes])
         self._params = _Params(
@@ -76,12 +76,12 @@ class CustomParser:
         Raises:
             ModelError: what came back has no known layout.
         """
-        self._outputs.point_at(arrays)
+        self._layers.point_at(arrays)
         found = Vector()
         try:
             good = self._call(
-                ctypes.byref(self._outputs.layers),
-                ctypes.byref(self._outputs.network),
+                ctypes.byref(self._layers.vector),
+                ctypes.byref(self._layers.network),
                 ctypes.byref(self._params),
                 ctypes.byref(found),
             )

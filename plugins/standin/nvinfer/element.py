@@ -66,9 +66,9 @@ class NvInfer(BatchTransform):
         string("filter-out-class-ids", ""),
         string("model-engine-file", ""),
         uint("gpu-id", 0, effect=False),
-        boolean("raw-output-file-write", effect=False),
-        Property("raw-output-generated-callback", object, None, effect=False),
-        Property("raw-output-generated-userdata", object, None, effect=False),
+        boolean("raw-output-file-write"),
+        Property("raw-output-generated-callback", object, None),
+        Property("raw-output-generated-userdata", object, None),
         boolean("output-tensor-meta"),
         boolean("output-instance-mask"),
         boolean("input-tensor-meta"),
@@ -89,7 +89,8 @@ class NvInfer(BatchTransform):
         # Asynchronous classifiers' buffers do not wait for results.
         self._pusher: Worker | None = None
         self._flow = Gst.FlowReturn.OK
-        self._to_drop = 0
+        # Of the element's whole life, as in nvinfer: a second start drops nothing again.
+        self._buffers_seen = 0
         super().__init__()
 
     def do_set_property(self, spec: Any, value: Any) -> None:
@@ -110,6 +111,8 @@ class NvInfer(BatchTransform):
         self._set[name] = None
         if self._inference is not None and name == "interval":
             self._inference.interval = value
+        if self._inference is not None and name == "raw-output-file-write":
+            self._inference.raw.writes = value
 
     def _show_file_values(self, path: str) -> None:
         """Let properties that were not set show the file's values, as applications read them."""
@@ -124,7 +127,10 @@ class NvInfer(BatchTransform):
             "batch-size": config.batch_size,
             "interval": config.interval,
             "infer-on-gie-id": config.operate_on_gie_id,
+            "infer-on-class-ids": _listed(config.operate_on_class_ids, ":"),
+            "filter-out-class-ids": _listed(config.filter_out_class_ids, ";"),
             "model-engine-file": str(config.model_engine_file or ""),
+            "raw-output-file-write": config.raw_output_file_write,
             "output-tensor-meta": config.output_tensor_meta,
             "crop-objects-to-roi-boundary": config.crop_objects_to_roi_boundary,
         }
@@ -152,7 +158,6 @@ class NvInfer(BatchTransform):
         if inference.config.classifier_async_mode:
             self._pusher = Worker(f"{self.get_name()}-push")
         self._flow = Gst.FlowReturn.OK
-        self._to_drop = inference.config.stabilize_buffer_count
         self._notify(Status.SUCCESS, str(inference.config.path), "")
         return True
 
@@ -176,7 +181,10 @@ class NvInfer(BatchTransform):
             log.log(logging.DEBUG if note in config.quiet_notes else logging.WARNING, "%s", note)
         # The model has the cores; small pictures gain nothing from more threads.
         cv2.setNumThreads(1)
-        return Inference(config)
+        inference = Inference(config)
+        names = ("raw-output-generated-callback", "raw-output-generated-userdata")
+        inference.raw.call(*(self.settings[name] for name in names))
+        return inference
 
     def _given(self) -> dict[str, Any]:
         given = {name: self.settings[name] for name in self._set}
@@ -203,10 +211,12 @@ class NvInfer(BatchTransform):
         assert self._finisher is not None
         assert self._pusher is not None
         inference = self._current()
-        if self._to_drop > 0:
-            self._to_drop -= 1
+        self._buffers_seen += 1
+        if self._buffers_seen <= inference.config.stabilize_buffer_count:
             return _TAKEN
+        waits = not inference.config.classifier_async_mode
         for pending in inference.prepare(batch):
+            pending.buffer = hash(buffer) if waits else None
             self._finisher.put(functools.partial(self._finish, inference, pending))
         self._pusher.put(functools.partial(self._push, keep(buffer)))
         # Of an earlier push: what is wrong downstream is told one buffer later, as by nvinfer.
@@ -279,3 +289,7 @@ class NvInfer(BatchTransform):
             if event.type == Gst.EventType.EOS:
                 self._inference.restart_interval()
         return super().do_sink_event(event)
+
+
+def _listed(numbers: tuple[int, ...], divider: str) -> str:
+    return "".join(f"{number}{divider}" for number in sorted(set(numbers)))

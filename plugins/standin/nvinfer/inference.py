@@ -30,6 +30,7 @@ from plugins.standin.nvinfer.preprocess import (
     Preprocessor,
     even_crop,
 )
+from plugins.standin.nvinfer.raw_output import RawOutput
 from plugins.standin.nvinfer.session import Session
 from ropewatch.preprocess import Placement
 
@@ -55,12 +56,16 @@ class _Unit:
 
 @dataclass(slots=True)
 class Pending:
-    """One inference batch, and objects of the same buffer that only get an old verdict."""
+    """One inference batch, and objects of the same buffer that only get an old verdict.
+
+    `buffer` is the GstBuffer's address while it is held, for who asked for raw outputs.
+    """
 
     batch: NvDsBatchMeta
     units: list[_Unit] = field(default_factory=list)
     reused: list[tuple[NvDsObjectMeta, History]] = field(default_factory=list)
     inputs: Inputs | None = None
+    buffer: int | None = None
 
 
 class Inference:
@@ -89,6 +94,7 @@ class Inference:
             self._detector = _detector(config, self.session)
         elif config.network_type == CLASSIFIER:
             self._classifier = _custom_classifier(config, self.session)
+        self.raw = RawOutput(config, self.session.input, self.session.outputs)
         self.batches_seen = 0
         self._warned: set[str] = set()
         _check_names(config, self.session, self._labels, labels_needed=self._classifier is None)
@@ -98,6 +104,7 @@ class Inference:
         self.histories = old.histories
         self.histories.forget_all_objects()
         self.interval, self.batches_seen = old.interval, old.batches_seen
+        self.raw.take_over(old.raw)
 
     def restart_interval(self) -> None:
         """Infer on the next batch again, as after EOS."""
@@ -216,8 +223,11 @@ class Inference:
         """
         arrays: Arrays = ()
         if pending.inputs is not None:
+            inputs = pending.inputs[: len(pending.units)]
             try:
-                arrays = self.session.run(pending.inputs[: len(pending.units)])
+                self.raw.dump_input(inputs)
+                arrays = self.session.run(inputs)
+                self.raw.show(inputs, arrays, pending.buffer)
             finally:
                 self._give_back(pending)
             with pending.batch.meta_mutex:

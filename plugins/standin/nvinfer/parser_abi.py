@@ -107,16 +107,23 @@ class _Network(ctypes.Structure):
     _fields_ = (("width", ctypes.c_uint), ("height", ctypes.c_uint), ("channels", ctypes.c_uint))
 
 
-class Outputs:
-    """The first two arguments of every parse function: layers and network."""
+class Layers:
+    """Layers and network as functions of a library are given them.
 
-    def __init__(self, network: NetworkInput, outputs: tuple[OutputLayer, ...]) -> None:
-        self._layers = (_Layer * len(outputs))(*map(_layer, outputs))
-        self.layers = Vector.over(self._layers, ctypes.sizeof(self._layers))
+    The first `inputs` of the layers are inputs; parse functions get outputs only.
+    """
+
+    def __init__(
+        self, network: NetworkInput, layers: tuple[OutputLayer, ...], *, inputs: int = 0
+    ) -> None:
+        self._layers = (_Layer * len(layers))(*map(_layer, layers))
+        for layer in self._layers[:inputs]:
+            layer.is_input = 1
+        self.vector = Vector.over(self._layers, ctypes.sizeof(self._layers))
         self.network = _Network(network.width, network.height, network.channels)
 
     def point_at(self, arrays: tuple[npt.NDArray[Any], ...]) -> None:
-        """Let the layers show one frame's outputs, C-contiguous and without the batch."""
+        """Let the layers show arrays, C-contiguous: one entry's or a whole batch's."""
         for layer, array in zip(self._layers, arrays, strict=True):
             layer.buffer = array.ctypes.data
 

@@ -126,6 +126,14 @@ HONOURED = {
 
 # Proved where an element, a library or a manifest is at hand.
 ELSEWHERE = {
+    "raw-output-file-write": (
+        "test_nvinfer_raw_output.py",
+        "test_each_batch_has_a_file_for_each_layer_inputs_too",
+    ),
+    "dump-input-tensor": (
+        "test_nvinfer_raw_output.py",
+        "test_dump_input_tensor_appends_the_first_entry_of_each_batch",
+    ),
     "stabilize-buffer-count": (
         "test_nvinfer_pipeline.py",
         "test_stabilize_buffer_count_drops_the_first_batches",
@@ -163,7 +171,7 @@ NO_EFFECT = tuple(
     for name, key in PROPERTY_KEYS.items()
     if (key.effect is not Effect.RUN or name == "gpu-id")
     and name not in REFUSED
-    and name not in HONOURED
+    and name not in (*HONOURED, *ELSEWHERE)
 )
 
 

@@ -14,6 +14,7 @@ from plugins.standin.metadata import NvDsBatchMeta
 from plugins.standin.nvinfer.preprocess import Crop, _rgb
 from plugins.standin.surface import Surface
 from tests.standin.nvinfer import tiny
+from tests.standin.pipelines import Run, play, watch
 
 pytestmark = pytest.mark.gst
 
@@ -166,6 +167,36 @@ def test_stabilize_buffer_count_drops_the_first_batches(tmp_path: Path) -> None:
     )
 
     assert (error, numbers) == ("", [3, 4])
+
+
+def test_a_second_start_of_the_element_drops_nothing_again(tmp_path: Path) -> None:
+    pgie, _ = configs(tmp_path, stabilize_buffer_count=3)
+    line = f"{SINGLES} ! nvinfer config-file-path={pgie} ! fakesink name=sink "
+    pipeline = Gst.parse_launch(line + SOURCE.format(frames=5, pattern="white", pad=0))
+    counts = []
+
+    for _ in range(2):
+        run = Run()
+        watch(pipeline.get_by_name("sink").get_static_pad("sink"), run)
+        play(pipeline, run)
+        counts.append(len(run.batches))
+
+    assert counts == [2, 5]
+
+
+def test_properties_show_what_the_file_says_in_nvinfer_s_form(tmp_path: Path) -> None:
+    pgie, sgie = configs(tmp_path, filter_out_class_ids="3;1", raw_output_file_write=1)
+    sgie.write_text(sgie.read_text() + "operate-on-class-ids=2;0\n")
+    first, second = (Gst.ElementFactory.make("nvinfer") for _ in range(2))
+
+    first.set_property("config-file-path", str(pgie))
+    second.set_property("config-file-path", str(sgie))
+
+    assert first.get_property("filter-out-class-ids") == "1;3;"
+    assert first.get_property("raw-output-file-write")
+    assert second.get_property("infer-on-class-ids") == "0:2:"
+    for element in (first, second):
+        Gst.Pipeline().add(element)
 
 
 @pytest.mark.parametrize(
