@@ -68,24 +68,22 @@ class _Target:
 
 
 class StreamTracker:
-    """The targets of one stream."""
+    """The targets of one stream; the configuration may change while there are none."""
 
     def __init__(self, config: TrackerConfig) -> None:
-        self._config = config
+        self.config = config
         self._targets: list[_Target] = []
         self.past: list[Past] = []
         self._next = 0
         self._high_bits = self._new_high_bits()
 
     def _new_high_bits(self) -> int:
-        return secrets.randbits(32) << 32 if self._config.unique_ids else 0
+        return secrets.randbits(32) << 32 if self.config.unique_ids else 0
 
-    def forget(self, *, from_zero: bool) -> None:
-        """Drop all targets; ids go on, or start again from zero."""
+    def forget(self) -> None:
+        """Drop all targets; ids go on."""
         self._targets.clear()
         self._high_bits = self._new_high_bits()
-        if from_zero:
-            self._next = 0
 
     def update(self, found: Detections, *, detected: bool, frame_num: int = 0) -> list[Track]:
         """Take the next frame; `past` is then what has become known of earlier ones.
@@ -100,11 +98,11 @@ class StreamTracker:
             The targets to report. A target that the detector missed is not among them: it lives
             on in the shadow and comes back with its id if it is seen again in time.
         """
-        if self._config.estimator != NO_ESTIMATOR:
+        if self.config.estimator != NO_ESTIMATOR:
             for target in self._targets:
                 target.box = target.box + target.velocity
         tracks = self._tracks(found, detected=detected)
-        if self._config.estimator != NO_ESTIMATOR:
+        if self.config.estimator != NO_ESTIMATOR:
             self._tell_past({track.object_id for track in tracks}, frame_num)
         return tracks
 
@@ -114,7 +112,7 @@ class StreamTracker:
             if target.object_id not in reported:
                 target.past.append(PastFrame(frame_num, target.box.copy(), target.age))
                 # As many as the plugin makes room for.
-                del target.past[: -max(1, self._config.max_shadow_age)]
+                del target.past[: -max(1, self.config.max_shadow_age)]
             elif target.past:
                 self.past.append(Past(target.object_id, target.class_id, tuple(target.past)))
                 target.past = []
@@ -139,7 +137,7 @@ class StreamTracker:
         ]
 
     def _on_probation(self, target: _Target) -> bool:
-        return target.age < self._config.probation_age
+        return target.age < self.config.probation_age
 
     def _seen(self, target: _Target, box: Floats) -> None:
         step = np.zeros(4, np.float32)
@@ -157,9 +155,9 @@ class StreamTracker:
             if row not in seen:
                 target.shadow_age += 1
                 early = self._on_probation(target) and (
-                    target.shadow_age >= self._config.early_termination_age
+                    target.shadow_age >= self.config.early_termination_age
                 )
-                if early or target.shadow_age > self._config.max_shadow_age:
+                if early or target.shadow_age > self.config.max_shadow_age:
                     continue
             kept.append(target)
         self._targets = kept
@@ -168,11 +166,11 @@ class StreamTracker:
         """Make targets of the confident detections that are left and are near no target."""
         added: list[tuple[_Target, int]] = []
         for column in np.flatnonzero(self._confirmed(found)).tolist():
-            if column in matched or len(self._targets) >= self._config.max_targets:
+            if column in matched or len(self._targets) >= self.config.max_targets:
                 continue
             box = found.boxes_ltwh[column]
             ious = pairwise_iou(_boxes(self._targets), box[None])
-            if ious.size and ious.max() > self._config.min_iou_to_discard:
+            if ious.size and ious.max() > self.config.min_iou_to_discard:
                 continue
             number = self._high_bits | (self._next & 0xFFFFFFFF)
             self._next += 1
@@ -184,9 +182,9 @@ class StreamTracker:
         return added
 
     def _confirmed(self, found: Detections) -> npt.NDArray[np.bool_]:
-        floor = self._config.min_detector_confidence
-        if self._config.matcher == CASCADED:
-            floor = max(floor, self._config.tentative_confidence)
+        floor = self.config.min_detector_confidence
+        if self.config.matcher == CASCADED:
+            floor = max(floor, self.config.tentative_confidence)
         confirmed: npt.NDArray[np.bool_] = found.confidences >= np.float32(floor)
         return confirmed
 
@@ -194,7 +192,7 @@ class StreamTracker:
         """Pair targets (rows) with detections (columns)."""
         if not self._targets or not len(found.boxes_ltwh):
             return []
-        config = self._config
+        config = self.config
         confirmed = self._confirmed(found)
         weak = ~confirmed & (found.confidences >= np.float32(config.min_detector_confidence))
         iou = pairwise_iou(_boxes(self._targets), found.boxes_ltwh)

@@ -1,7 +1,7 @@
 """Writes tracks into a frame's metadata, step by step as the nvtracker plugin does."""
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +28,7 @@ Floats = npt.NDArray[np.float32]
 PREDICTED_CONFIDENCE = -0.1
 _TRACKER_CONFIDENCE = -0.1
 _TEXT_RISE_PX = 20
+_LOW_BITS = 2**32 - 1
 
 
 @dataclass(slots=True)
@@ -54,13 +55,16 @@ class FrameUpdater:
         tracker_wh: tuple[int, int],
         class_ids: tuple[int, ...] = (),
         show_id: bool = True,
-        unclip: bool = False,
     ) -> None:
         self._tracker_wh = tracker_wh
-        self._unclip = unclip
         self._class_ids = frozenset(class_ids)
         self.show_id = show_id
         self._looks: dict[int, _Look] = {}
+        self._first_ids: dict[int, int] = {}
+
+    def forget_first_id(self, pad_index: int) -> None:
+        """Let the next id of a source be the one that counts as 0, where ids begin there."""
+        self._first_ids.pop(pad_index, None)
 
     def update(
         self,
@@ -69,6 +73,7 @@ class FrameUpdater:
         *,
         frame_wh: tuple[int, int],
         max_objects: int,
+        from_zero: bool = False,
     ) -> None:
         """Give one frame's objects their ids and boxes, remove those without, add predicted ones.
 
@@ -77,6 +82,7 @@ class FrameUpdater:
             tracker: its stream's tracker.
             frame_wh: muxer output in pixels.
             max_objects: the tracker is shown no more objects than this.
+            from_zero: the first id that the source ever had, or had since its end, counts as 0.
         """
         shown = [meta for meta in frame.objects if self._operates_on(meta)][:max_objects]
         for meta in shown:
@@ -89,8 +95,11 @@ class FrameUpdater:
         ):
             unclipped = track.box_ltwh * np.tile(to_frame, 2)
             clipped = clip(unclipped, frame_wh)
-            own = unclipped if self._unclip or clipped is None else clipped
-            self._write(frame, track, own, clipped, shown)
+            if track.detection is None and clipped is None:
+                continue
+            own = unclipped if tracker.config.unclip or clipped is None else clipped
+            number = self._mapped(frame.pad_index, track.object_id, from_zero=from_zero)
+            self._write(frame, replace(track, object_id=number), own, clipped, shown)
         if not self._class_ids:
             frame.objects[:] = [
                 meta for meta in frame.objects if meta.object_id != UNTRACKED_OBJECT_ID
@@ -121,6 +130,13 @@ class FrameUpdater:
         stream.numAllocated = len(stream.objects)
         return stream
 
+    def _mapped(self, pad_index: int, object_id: int, *, from_zero: bool) -> int:
+        first = self._first_ids.setdefault(pad_index, object_id)
+        if not from_zero:
+            return object_id
+        # The upper half stays; one that is older than the first wraps, as in C.
+        return (object_id & ~_LOW_BITS) + ((object_id - first) & _LOW_BITS)
+
     def _operates_on(self, meta: NvDsObjectMeta) -> bool:
         return not self._class_ids or meta.class_id in self._class_ids
 
@@ -143,8 +159,7 @@ class FrameUpdater:
         shown: list[NvDsObjectMeta],
     ) -> None:
         if track.detection is None:
-            if clipped is None:
-                return
+            assert clipped is not None
             meta = self._predicted(frame, track)
             _set_boxes(meta, own, clipped)
             frame.objects.append(meta)

@@ -146,15 +146,13 @@ def test_unique_ids_have_random_upper_bits_and_count_below() -> None:
     assert (first & 0xFFFFFFFF, second & 0xFFFFFFFF) == (0, 1)
 
 
-def test_forgetting_goes_on_with_the_ids_or_starts_from_zero() -> None:
+def test_forgetting_goes_on_with_the_ids() -> None:
     tracker = StreamTracker(CONFIG)
     ids(tracker, frame(LEFT))
 
-    tracker.forget(from_zero=False)
-    assert ids(tracker, frame(LEFT)) == {0: 1}
+    tracker.forget()
 
-    tracker.forget(from_zero=True)
-    assert ids(tracker, frame(LEFT)) == {0: 0}
+    assert ids(tracker, frame(LEFT)) == {0: 1}
 
 
 def test_iou_of_empty_boxes_is_zero() -> None:

@@ -48,8 +48,8 @@ class Track:
     """A tracker and its plugin side, at the frame's own size or another."""
 
     def __init__(self, *, unclip: bool = False, tracker_wh: tuple[int, int] = FRAME_WH) -> None:
-        self.stream = StreamTracker(replace(CONFIG, check_class=False))
-        self.updater = FrameUpdater(tracker_wh=tracker_wh, unclip=unclip)
+        self.stream = StreamTracker(replace(CONFIG, check_class=False, unclip=unclip))
+        self.updater = FrameUpdater(tracker_wh=tracker_wh)
 
     def __call__(self, meta: NvDsFrameMeta, *, max_objects: int = 200) -> NvDsFrameMeta:
         self.updater.update(meta, self.stream, frame_wh=FRAME_WH, max_objects=max_objects)
@@ -158,3 +158,33 @@ def test_a_null_text_is_printed_as_c_does() -> None:
     Track()(frame(meta))
 
     assert meta.text_params.stand_in_text() == "(null) 0"
+
+
+@pytest.mark.parametrize(
+    ("upper", "expected"),
+    [
+        pytest.param(0, [0, 2**32 - 1], id="small-ids"),
+        pytest.param(7 << 32, [7 << 32, (7 << 32) + 2**32 - 1], id="unique-ids"),
+    ],
+)
+def test_from_zero_counts_from_the_first_id_that_was_reported(
+    upper: int, expected: list[int]
+) -> None:
+    stream = StreamTracker(CONFIG)
+    stream._next, stream._high_bits = 5, upper
+    updater = FrameUpdater(tracker_wh=FRAME_WH)
+    one, other = [10, 50, 20, 40], [300, 50, 20, 40]
+    # The second person got the smaller number, and is reported later: it wraps below 0.
+    seen = []
+    for number, box in ((5, one), (4, other)):
+        stream._next = number
+        done = frame(person(box))
+        updater.update(done, stream, frame_wh=FRAME_WH, max_objects=9, from_zero=True)
+        seen.append(done.objects[0].object_id)
+
+    assert seen == expected
+    updater.forget_first_id(0)
+    stream.forget()
+    done = frame(person(one))
+    updater.update(done, stream, frame_wh=FRAME_WH, max_objects=9, from_zero=True)
+    assert done.objects[0].object_id & 0xFFFFFFFF == 0
