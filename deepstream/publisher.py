@@ -7,10 +7,11 @@ sent again with the age and the expiry that it had the first time.
 
 import logging
 import random
-import ssl
+import socket
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, Final
 
 from paho.mqtt import client as mqtt
@@ -19,7 +20,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
-from deepstream.credentials import read_password
+from deepstream.credentials import read_password, set_tls
 from deepstream.inbound import Inbound, Listener
 from deepstream.lanes import Entry
 from deepstream.outbox import Outbox
@@ -195,7 +196,7 @@ class Publisher:
         if self._settings.username is not None:
             client.username_pw_set(self._settings.username, read_password(self._settings))
         if self._settings.tls is not None:
-            _set_tls(client, self._settings)
+            set_tls(client, self._settings.tls)
         return client
 
     def _failed(self, error: str) -> None:
@@ -233,6 +234,7 @@ class _Link:
         self._on_way: dict[int, Entry] = {}
         # Answers that were faster than `send`.
         self._early: dict[int, Any] = {}
+        client.on_socket_open = self._on_socket_open
         client.on_connect = self._on_connect
         client.on_disconnect = self._on_disconnect
         client.on_publish = self._on_publish
@@ -293,6 +295,10 @@ class _Link:
         with self._lock:
             self._on_way.clear()
 
+    def _on_socket_open(self, _client: Any, _data: Any, sock: Any) -> None:
+        # An alert is smaller than a segment, and would wait for the answer to the one before.
+        _set_tcp(sock, socket.TCP_NODELAY)
+
     def _on_connect(self, _client: Any, _data: Any, _flags: Any, reason: Any, props: Any) -> None:
         if reason.is_failure:
             advice = CONNECT_ADVICE.get(reason.value, "it is tried again")
@@ -342,7 +348,10 @@ class _Link:
         self._ended.set()
         self._outbox.wake()
 
-    def _on_publish(self, _c: Any, _d: Any, mid: int, reason: Any, _props: Any) -> None:
+    def _on_publish(self, client: Any, _d: Any, mid: int, reason: Any, _props: Any) -> None:
+        # A broker may hold its next answer back until the kernel has acknowledged this one, which
+        # takes it 40 ms unless it is told each time not to wait.
+        _set_tcp(client.socket(), socket.TCP_QUICKACK)
         with self._lock:
             entry = self._on_way.pop(mid, None)
             if entry is None:
@@ -359,29 +368,19 @@ class _Link:
             self._outbox.refused(entry, str(reason))
 
 
+def _set_tcp(sock: Any, option: int) -> None:
+    """Turn on an option of a connection, if that still exists."""
+    if sock is not None:
+        with suppress(OSError):
+            sock.setsockopt(socket.IPPROTO_TCP, option, 1)
+
+
 def _packet_bytes(message: Message, properties: Properties) -> int:
     """Return the size of a PUBLISH packet; at most three bytes too many."""
     # 5: type and remaining length. 2: length of the topic. 2: packet id.
     topic_bytes = len(message.topic.encode())
     packed: bytes = properties.pack()  # type: ignore[no-untyped-call]  # paho 2 annotates it not
     return 5 + 2 + topic_bytes + 2 + len(packed) + len(message.payload)
-
-
-def _set_tls(client: mqtt.Client, settings: MqttSettings) -> None:
-    tls = settings.tls
-    assert tls is not None
-    try:
-        client.tls_set(
-            ca_certs=str(tls.ca_file) if tls.ca_file else None,
-            certfile=str(tls.cert_file) if tls.cert_file else None,
-            keyfile=str(tls.key_file) if tls.key_file else None,
-            cert_reqs=ssl.CERT_REQUIRED,
-        )
-    except (OSError, ssl.SSLError, ValueError) as error:
-        raise SettingsError(
-            f"mqtt.tls: {error}, want readable PEM files that belong together; correct ca_file, "
-            "cert_file or key_file"
-        ) from None
 
 
 def _properties(packet_type: int) -> Properties:

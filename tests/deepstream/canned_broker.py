@@ -14,13 +14,17 @@ class CannedBroker:
     """An MQTT 5 broker of fixed answers on a free loopback port.
 
     Args:
-        connack: reason code of every CONNACK.
+        connack: reason code of every CONNACK; None never answers.
         puback: reason codes of PUBACKs, one after the other; then success.
         disconnect: reason code with which a connection ends as soon as it is there.
     """
 
     def __init__(
-        self, *, connack: int = 0, puback: tuple[int, ...] = (), disconnect: int | None = None
+        self,
+        *,
+        connack: int | None = 0,
+        puback: tuple[int, ...] = (),
+        disconnect: int | None = None,
     ) -> None:
         self.published = 0
         self.connects = 0
@@ -57,6 +61,8 @@ class CannedBroker:
             body = read(_length(read))
             if head[0] >> 4 == CONNECT:
                 self.connects += 1
+                if self._connack is None:
+                    continue
                 connection.sendall(bytes([0x20, 3, 0, self._connack, 0]))
                 if self._connack:
                     return
