@@ -1,5 +1,6 @@
 """One nvinfer configuration as the rules see it: typed values, lines, labels, manifest, role."""
 
+import difflib
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
@@ -208,6 +209,17 @@ def key_of(entry: Entry) -> Key | None:
     if entry.group == PROPERTY_GROUP:
         return PROPERTY_KEYS.get(entry.name)
     return CLASS_KEYS.get(entry.name) if entry.group.startswith(CLASS_GROUP_PREFIX) else None
+
+
+def nearest_key(entry: Entry) -> str | None:
+    """Return the key of its group that a misspelt one was likely meant to be."""
+    if key_of(entry) is not None:
+        return None
+    in_property = entry.group == PROPERTY_GROUP
+    table, other = (PROPERTY_KEYS, CLASS_KEYS) if in_property else (CLASS_KEYS, PROPERTY_KEYS)
+    if entry.name in other or not (in_property or entry.group.startswith(CLASS_GROUP_PREFIX)):
+        return None
+    return next(iter(difflib.get_close_matches(entry.name, table, 1, 0.7)), None)
 
 
 def typed(entry: Entry, *, is_yaml: bool) -> Value | None:

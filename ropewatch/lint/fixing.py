@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from ropewatch.errors import ModelError
+from ropewatch.lint.config import nearest_key
 from ropewatch.lint.findings import Edit, Finding
 from ropewatch.lint.source import ConfigText, parse_config, read_text
 
@@ -82,7 +83,7 @@ def _apply(config: ConfigText, text: str, edits: Sequence[Edit]) -> str:
     added: dict[int, list[str]] = {}
     new_edits: list[Edit] = []
     for edit in edits:
-        line = edit.line or _line_of(config, edit)
+        line = edit.line or _line_of(config, edit) or _misspelt_line_of(config, edit)
         if line is not None:
             # Of two changes of one line the one that takes it out gives way.
             if edit.value is not None or line not in replaced:
@@ -123,6 +124,13 @@ def _verify(
 
 def _line_of(config: ConfigText, edit: Edit) -> int | None:
     lines = [e.line for e in config.entries if (e.group, e.name) == (edit.group, edit.key)]
+    return lines[-1] if lines else None
+
+
+def _misspelt_line_of(config: ConfigText, edit: Edit) -> int | None:
+    """Line where a key that is to be written stands already under a name that nobody knows."""
+    own = [entry for entry in config.entries if entry.group == edit.group and edit.value]
+    lines = [entry.line for entry in own if nearest_key(entry) == edit.key]
     return lines[-1] if lines else None
 
 

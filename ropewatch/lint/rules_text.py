@@ -1,10 +1,9 @@
 """RW0..: what a file says by itself: keys, values, groups, files that it names."""
 
-import difflib
 import re
 from collections.abc import Iterator
 
-from ropewatch.lint.config import CLASSIFIER, Config, Role, key_of, typed
+from ropewatch.lint.config import CLASSIFIER, Config, Role, key_of, nearest_key, typed
 from ropewatch.lint.findings import Edit, Hit, Severity, rule
 from ropewatch.lint.source import Entry, read_value
 from ropewatch.nvinfer_keys import (
@@ -44,17 +43,15 @@ def unknown_entries(config: Config) -> Iterator[tuple[Entry, str | None]]:
     """Yield entries whose key is in no table, with the likely right one where there is one."""
     for entry in config.text.entries:
         in_property = entry.group == PROPERTY_GROUP
-        table, other = (PROPERTY_KEYS, CLASS_KEYS) if in_property else (CLASS_KEYS, PROPERTY_KEYS)
         known = in_property or entry.group.startswith(CLASS_GROUP_PREFIX)
-        if not known or entry.name in table:
+        if not known or key_of(entry) is not None:
             continue
-        nearest = difflib.get_close_matches(entry.name, table, 1, 0.7)
-        fix = f"write {nearest[0]}" if nearest else None
-        if entry.name in other:
-            fix = (
-                f"move it to [{CLASS_GROUP_PREFIX}all]" if in_property else "move it to [property]"
-            )
-        yield entry, fix
+        if entry.name in (CLASS_KEYS if in_property else PROPERTY_KEYS):
+            place = f"{CLASS_GROUP_PREFIX}all" if in_property else PROPERTY_GROUP
+            yield entry, f"move it to [{place}]"
+        else:
+            nearest = nearest_key(entry)
+            yield entry, f"write {nearest}" if nearest else None
 
 
 @rule(

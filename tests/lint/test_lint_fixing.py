@@ -126,6 +126,21 @@ def test_a_new_key_goes_behind_the_last_of_its_group(tmp_path: Path) -> None:
     assert new.splitlines()[-1] == "secondary-reinfer-interval=0"
 
 
+def test_a_misspelt_line_becomes_the_right_one(tmp_path: Path) -> None:
+    site = case_of("RW301", tmp_path)
+    config = site.with_name("rope.config.txt")
+    before = config.read_text()
+    config.write_text(before.replace("network-mode", "secondary-reinfer-intervall=5\nnetwork-mode"))
+    assert {one.code for one in check_files([site])} == {"RW301", "RW313"}
+
+    _fix(site)
+
+    assert check_files([site]) == []
+    assert config.read_text() == before.replace(
+        "network-mode", "secondary-reinfer-interval=0\nnetwork-mode"
+    )
+
+
 def test_an_old_key_beside_the_new_one_goes(tmp_path: Path) -> None:
     path = _written(
         tmp_path, "[property]\nnetwork-mode=0\nis-classifier=1\nnetwork-type=0\ngie-unique-id=1\n"
