@@ -133,6 +133,14 @@ class Config:
         value = self.values.get(name, "")
         return value if isinstance(value, str) else ""
 
+    def of_class(self, suffix: str, name: str, default: float) -> float:
+        """Return a number of a class: its own group's, else that of all classes."""
+        for group in (suffix, "all"):
+            value = self.classes.get(group, {}).get(name)
+            if isinstance(value, (int, float)):
+                return value
+        return default
+
     def path(self, name: str) -> Path | None:
         """Return a path key against the file's folder; None where it is absent or empty."""
         named = self.words(name)

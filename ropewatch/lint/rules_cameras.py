@@ -8,6 +8,10 @@ import yaml
 from ropewatch.lint.config import Config, Role, SiteUse
 from ropewatch.lint.findings import Hit, Severity, rule
 
+# A cascaded association lets weak detections keep a target and never begin one.
+_CASCADED = 1
+_TENTATIVE_DEFAULT = 0.5
+
 
 def _detector_use(config: Config) -> SiteUse | None:
     """Return the site once: with its detector."""
@@ -21,11 +25,12 @@ def _detector_use(config: Config) -> SiteUse | None:
     "tracker that delays or drops people",
     "nvtracker removes whoever it does not track: below its confidence floor, on probation, or "
     "beyond its number of targets",
-    "set probationAge: 0, minDetectorConfidence at or below pre-cluster-threshold and "
-    "maxTargetsPerStream at or above topk",
+    "set probationAge: 0, minDetectorConfidence (with associationMatcherType: 1 also "
+    "tentativeDetectorConfidence) at or below pre-cluster-threshold and maxTargetsPerStream at or "
+    "above topk",
 )
 def tracker(config: Config) -> Iterator[Hit]:
-    """Yield a confidence floor above the detector's, a probation, and too few targets."""
+    """Yield confidence floors above the detector's, a probation, and too few targets."""
     use = _detector_use(config)
     if use is None or not use.site.tracker.ll_config_file.is_file():
         return
@@ -36,19 +41,30 @@ def tracker(config: Config) -> Iterator[Hit]:
     except yaml.YAMLError:
         yield Hit("not YAML", line=1, file=file)
         return
-    floor = _nested(document, "BaseConfig", "minDetectorConfidence")
-    least = config.classes.get("all", {}).get("pre-cluster-threshold", 0.2)
-    if isinstance(floor, (int, float)) and isinstance(least, float) and floor > least:
-        what = f"minDetectorConfidence: {floor:g} above pre-cluster-threshold={least:g}"
-        yield Hit(what, line=_line(text, "minDetectorConfidence"), file=file)
+    person = str(use.site.detector.person_class_id)
+    least = config.of_class(person, "pre-cluster-threshold", 0.2)
+    for name, floor in _floors(document).items():
+        if floor > least:
+            what = f"{name}: {floor:g} above pre-cluster-threshold={least:g}"
+            yield Hit(what, line=_line(text, name), file=file)
     probation = _nested(document, "TargetManagement", "probationAge")
     if isinstance(probation, (int, float)) and probation > 0:
         yield Hit(f"probationAge: {probation:g}", line=_line(text, "probationAge"), file=file)
     most = _nested(document, "TargetManagement", "maxTargetsPerStream")
-    topk = config.classes.get("all", {}).get("topk")
-    if isinstance(most, int) and isinstance(topk, int) and most < topk:
-        what = f"maxTargetsPerStream: {most} below topk={topk}"
+    topk = config.of_class(person, "topk", -1)
+    if isinstance(most, int) and most < topk:
+        what = f"maxTargetsPerStream: {most} below topk={topk:g}"
         yield Hit(what, line=_line(text, "maxTargetsPerStream"), file=file)
+
+
+def _floors(document: Any) -> dict[str, float]:
+    """Return the confidences below which nobody becomes a target, by their keys."""
+    found = {"minDetectorConfidence": _nested(document, "BaseConfig", "minDetectorConfidence")}
+    if _nested(document, "DataAssociator", "associationMatcherType") == _CASCADED:
+        key = "tentativeDetectorConfidence"
+        own = _nested(document, "DataAssociator", key)
+        found[key] = _TENTATIVE_DEFAULT if own is None else own
+    return {name: float(one) for name, one in found.items() if isinstance(one, (int, float))}
 
 
 @rule(

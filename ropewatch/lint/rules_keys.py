@@ -353,3 +353,42 @@ def no_labels(config: Config) -> Iterator[Hit]:
     parser = config.words("parse-classifier-func-name") and config.words("custom-lib-path")
     if config.network_type == CLASSIFIER and not config.words("labelfile-path") and not parser:
         yield Hit("labelfile-path is missing", key="labelfile-path")
+
+
+@rule(
+    "RW123",
+    Severity.ERROR,
+    "limits that no object meets",
+    "what has to be larger than the largest allowed is never kept: nobody is found, or judged",
+    "take one of the two out, or make the greatest size larger than the least",
+)
+def empty_range(config: Config) -> Iterator[Hit]:
+    """Yield greatest sizes below the least ones; 0 is no limit."""
+    floor = 0 if config.integer("scaling-compute-hw") == 1 else 16
+    for side in ("width", "height") if config.on_objects else ():
+        key, least = f"input-object-max-{side}", f"input-object-min-{side}"
+        if 0 < config.integer(key) < max(floor, config.integer(least)):
+            what = f"{key}={config.integer(key)}, {least}={config.integer(least)}"
+            yield Hit(f"{what} (16 on a VIC)" if floor else what, key=key)
+    for suffix in config.classes if config.network_type in (DETECTOR, INSTANCES) else ():
+        for side in "wh":
+            key, least = f"detected-max-{side}", f"detected-min-{side}"
+            most, fewest = (config.of_class(suffix, name, 0) for name in (key, least))
+            if 0 < most < fewest:
+                what = f"{key}={most:g}, {least}={fewest:g}"
+                yield Hit(what, key=key, group=CLASS_GROUP_PREFIX + suffix)
+
+
+@rule(
+    "RW124",
+    Severity.WARNING,
+    "tensor outputs of an asynchronous classifier",
+    "its buffers go on before the tensors are there: output-tensor-meta attaches nothing then",
+    "set classifier-async-mode=0, or take output-tensor-meta out",
+)
+def tensors_too_late(config: Config) -> Iterator[Hit]:
+    """Yield tensor meta that nobody gets; a site's own is RW303."""
+    usable = config.on_objects and config.network_type == CLASSIFIER
+    both = config.flag("classifier-async-mode") and config.flag("output-tensor-meta")
+    if config.use is None and usable and both:
+        yield Hit("output-tensor-meta=1 with classifier-async-mode=1", key="output-tensor-meta")

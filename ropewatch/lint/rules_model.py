@@ -289,6 +289,25 @@ def half_outputs(config: Config) -> Iterator[Hit]:
         yield Hit(f"float16: {', '.join(halves)}", key="output-io-formats")
 
 
+@rule(
+    "RW215",
+    Severity.ERROR,
+    "detector head without its parser",
+    "nvinfer's own parser looks for outputs named like bbox and cov; it finds none, and what is "
+    "kept of a frame is garbage",
+    "set custom-lib-path and parse-bbox-func-name, as in configs/nvinfer/demo_person.txt",
+)
+def no_parser(config: Config) -> Iterator[Hit]:
+    """Yield our detectors that nvinfer's own parser would read."""
+    model = config.manifest()
+    if model is None or model.kind != "detector" or config.network_type != DETECTOR:
+        return
+    for key in ("custom-lib-path", "parse-bbox-func-name"):
+        if not config.words(key):
+            yield Hit(f"{key} is missing", key=key)
+            return
+
+
 def _labels(config: Config) -> tuple[str, ...]:
     """Labels of a well-shaped file, else nothing; the shape is RW205's."""
     path = config.path("labelfile-path")

@@ -9,7 +9,7 @@ from ropewatch.lint.config import Config, Role, SiteUse
 from ropewatch.lint.findings import Edit, Hit, Severity, rule
 from ropewatch.lint.rules_keys import is_latched
 from ropewatch.lint.rules_text import unknown_entries
-from ropewatch.nvinfer_keys import PGIE_ID, SGIE_ID
+from ropewatch.nvinfer_keys import CLASS_GROUP_PREFIX, PGIE_ID, SGIE_ID
 
 # By what the file is for: the detector, or the classifier in one of its modes.
 _SHAPES = {
@@ -145,6 +145,14 @@ def persons(config: Config) -> Iterator[Hit]:
         yield Hit(f"filter-out-class-ids holds {person}", key="filter-out-class-ids")
     if 0 < config.integer("num-detected-classes") <= person:
         yield Hit(f"person_class_id {person} is no class", key="num-detected-classes")
+    key = "pre-cluster-threshold"
+    for suffix in (str(person), "all"):
+        least = config.classes.get(suffix, {}).get(key)
+        if isinstance(least, float):
+            if least > 1:
+                what = f"{key}={least:g}, scores end at 1"
+                yield Hit(what, key=key, group=CLASS_GROUP_PREFIX + suffix)
+            break
 
 
 @rule(
@@ -267,6 +275,22 @@ def small_batch(config: Config) -> Iterator[Hit]:
         what = f"batch-size={config.integer('batch-size')} for {cameras} cameras"
         fix, edits = f"set batch-size={cameras}", (Edit("batch-size", str(cameras)),)
         yield Hit(what, key="batch-size", fix=fix, edits=edits)
+
+
+@rule(
+    "RW320",
+    Severity.NOTE,
+    "classifier's batch-size below the number of cameras",
+    "the classifier then runs several times for each batch of frames, and each time costs its own "
+    "start",
+    "set batch-size to the number of cameras or more, and build the engine for it",
+)
+def split_batches(config: Config) -> Iterator[Hit]:
+    """Yield a classifier that cannot take one person, or one frame, of each camera at once."""
+    use = _as(config, Role.CLASSIFIER)
+    if use is not None and config.integer("batch-size") < len(use.site.sources):
+        what = f"batch-size={config.integer('batch-size')} for {len(use.site.sources)} cameras"
+        yield Hit(what, key="batch-size")
 
 
 @rule(

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -19,9 +20,11 @@ BROKEN = Path(__file__).with_name("broken")
 
 
 def case_of(code: str, folder: Path) -> Path:
-    """Copy a case; engines are never in the repository, so theirs are made here."""
+    """Copy a case; engines and libraries are never in the repository, they are made here."""
     copy = folder / code
     shutil.copytree(BROKEN / code, copy)
+    if any("parser.so" in one.read_text() for one in copy.glob("*config.*")):
+        (copy / "parser.so").write_bytes(b"")
     if code in ("RW210", "RW221", "RW222", "RW223"):
         engine = copy / "person.onnx_b2_gpu0_fp16.engine"
         engine.write_bytes(b"x")
@@ -131,3 +134,54 @@ def test_an_unknown_name_gets_the_nearest(capsys: pytest.CaptureFixture[str]) ->
 
 def test_the_document_has_the_table_of_the_rules() -> None:
     assert code_table() in (REPOSITORY / "docs" / "check.md").read_text(encoding="utf-8")
+
+
+def test_every_field_pitfall_has_a_code_or_a_reason() -> None:
+    text = (REPOSITORY / "docs" / "check.md").read_text(encoding="utf-8")
+    table = text.partition("## Field pitfalls")[2].partition("\n## ")[0]
+    rows = [
+        [cell.strip() for cell in line.strip("|").split("|")]
+        for line in table.splitlines()
+        if line.startswith("| ") and line[2].isdigit()
+    ]
+
+    assert [int(row[0]) for row in rows] == list(range(1, 63))
+    for number, symptom, codes, rest in rows:
+        assert symptom, number
+        found = re.findall(r"RW\d{3}", codes)
+        assert set(found) <= set(RULES), number
+        assert found or rest, number
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("probationAge: 0", "probationAge: 3", "probationAge: 3"),
+        (
+            "probationAge: 0",
+            "probationAge: 0\nDataAssociator:\n  associationMatcherType: 1",
+            "tentativeDetectorConfidence: 0.5 above pre-cluster-threshold=0.35",
+        ),
+    ],
+)
+def test_what_the_tracker_would_drop_is_found(
+    tmp_path: Path, old: str, new: str, said: str
+) -> None:
+    site = case_of("RW311", tmp_path)
+    tracker = site.with_name("tracker.yml")
+    text = tracker.read_text().replace("minDetectorConfidence: 0.6", "minDetectorConfidence: 0.1")
+    tracker.write_text(text.replace(old, new))
+
+    assert [(one.code, one.what) for one in check_files([site])] == [("RW311", said)]
+
+
+def test_the_person_s_own_class_group_counts_before_that_of_all(tmp_path: Path) -> None:
+    site = case_of("RW311", tmp_path)
+    config = site.with_name("person.config.txt")
+    config.write_text(config.read_text() + "\n[class-attrs-0]\npre-cluster-threshold=0.7\n")
+    assert check_files([site]) == []
+
+    config.write_text(config.read_text().replace("threshold=0.7", "threshold=1.5"))
+
+    (found,) = check_files([site])
+    assert (found.code, found.what) == ("RW306", "pre-cluster-threshold=1.5, scores end at 1")

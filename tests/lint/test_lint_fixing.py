@@ -130,7 +130,9 @@ def test_a_misspelt_line_becomes_the_right_one(tmp_path: Path) -> None:
     site = case_of("RW301", tmp_path)
     config = site.with_name("rope.config.txt")
     before = config.read_text()
-    config.write_text(before.replace("network-mode", "secondary-reinfer-intervall=5\nnetwork-mode"))
+    config.write_text(
+        before.replace("network-mode", "secondary-reinfer-intervall=5\nnetwork-mode")
+    )
     assert {one.code for one in check_files([site])} == {"RW301", "RW313"}
 
     _fix(site)
