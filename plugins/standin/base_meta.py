@@ -10,6 +10,8 @@ from plugins.standin.structs import Field, Int, Nested, Struct
 if TYPE_CHECKING:
     from plugins.standin.metadata import NvDsBatchMeta
 
+__all__ = ["GstNvDsMetaType", "NvDsBaseMeta", "NvDsMeta", "NvDsMetaType", "NvDsUserMeta"]
+
 
 class NvDsMetaType(IntEnum):
     """Kinds of meta; applications compare names, since the numbers move between releases."""
@@ -38,6 +40,26 @@ class NvDsMetaType(IntEnum):
     NVDS_GST_CUSTOM_META = 4096
     NVDS_START_USER_META = 8193
     NVDS_FORCE32_META = 0x7FFFFFFF
+
+
+class GstNvDsMetaType(IntEnum):
+    """Kinds of meta on a buffer."""
+
+    NVDS_GST_INVALID_META = -1
+    NVDS_BATCH_GST_META = 4097
+    NVDS_DECODER_GST_META = 4098
+    NVDS_DEWARPER_GST_META = 4099
+    NVDS_RESERVED_GST_META = 8192
+    NVDS_GST_META_FORCE32 = 0x7FFFFFFF
+
+
+class NvDsMeta(Struct):
+    """A meta on a buffer; `meta_type` is one of GstNvDsMetaType."""
+
+    __slots__ = ()
+    meta_data: Field[Any] = Field(None)
+    user_data: Field[Any] = Field(None)
+    meta_type = Int()
 
 
 class NvDsBaseMeta(Struct):

@@ -12,25 +12,30 @@ from plugins.standin.structs import Field, Float32, Int, Nested, Struct, uint
 _MAX_DIMS = 8
 
 
+__all__ = [
+    "NvDsInferAttribute",
+    "NvDsInferDataType",
+    "NvDsInferDims",
+    "NvDsInferDimsCHW",
+    "NvDsInferLayerInfo",
+    "NvDsInferNetworkInfo",
+    "NvDsInferObjectDetectionInfo",
+    "NvDsInferSegmentationMeta",
+    "NvDsInferTensorMeta",
+]
+
+
 class NvDsInferDataType(IntEnum):
-    """Element type of a layer; INT64 and UINT8 are not bound in pyds 1.2.0."""
+    """Element type of a layer, as far as pyds 1.2.0 has names for them."""
 
     FLOAT = 0
     HALF = 1
     INT8 = 2
     INT32 = 3
-    INT64 = 4
-    UINT8 = 5
 
 
-_DATA_TYPES = {
-    "float32": NvDsInferDataType.FLOAT,
-    "float16": NvDsInferDataType.HALF,
-    "int8": NvDsInferDataType.INT8,
-    "int32": NvDsInferDataType.INT32,
-    "int64": NvDsInferDataType.INT64,
-    "uint8": NvDsInferDataType.UINT8,
-}
+# All that a layer's dataType may be; the last two are bare numbers in pyds.
+_DATA_TYPES = {"float32": 0, "float16": 1, "int8": 2, "int32": 3, "int64": 4, "uint8": 5}
 
 
 class NvDsInferDims(Struct):
@@ -40,6 +45,15 @@ class NvDsInferDims(Struct):
     numDims = uint()  # noqa: N815  NVIDIA's name
     d: Nested[list[int]] = Nested(lambda: [0] * _MAX_DIMS)
     numElements = uint()  # noqa: N815  NVIDIA's name
+
+
+class NvDsInferDimsCHW(Struct):
+    """A picture's shape."""
+
+    __slots__ = ()
+    c = uint()
+    h = uint()
+    w = uint()
 
 
 class NvDsInferNetworkInfo(Struct):
@@ -71,7 +85,7 @@ class NvDsInferLayerInfo(Struct):
     def of(cls, name: str, array: npt.NDArray[Any], index: int) -> "NvDsInferLayerInfo":
         """Describe an output; `array` has no batch dimension."""
         layer = cls()
-        layer.dataType = int(_DATA_TYPES[array.dtype.name])
+        layer.dataType = _DATA_TYPES[array.dtype.name]
         layer.inferDims.numDims = array.ndim
         layer.inferDims.d = list(array.shape) + [0] * (_MAX_DIMS - array.ndim)
         layer.inferDims.numElements = array.size
@@ -90,6 +104,7 @@ class NvDsInferTensorMeta(Struct):
     unique_id = uint()
     gpu_id = Int()
     network_info = Nested(NvDsInferNetworkInfo)
+    priv_data: Field[Any] = Field(None)
     layers: Field[list[NvDsInferLayerInfo]] = Field(None)
     arrays: Field[list[npt.NDArray[Any]]] = Field(None)
 
@@ -149,6 +164,37 @@ class NvDsInferObjectDetectionInfo(Struct):
     width = Float32()
     height = Float32()
     detectionConfidence = Float32()  # noqa: N815  NVIDIA's name
+
+
+class NvDsInferAttribute(Struct):
+    """What a classifier says of one attribute."""
+
+    __slots__ = ()
+    attributeIndex = uint()  # noqa: N815  NVIDIA's name
+    attributeValue = uint()  # noqa: N815  NVIDIA's name
+    attributeConfidence = Float32()  # noqa: N815  NVIDIA's name
+    attributeLabel: Field[str | None] = Field(None)  # noqa: N815  NVIDIA's name
+
+    @property
+    def atttributeIndex(self) -> int:  # noqa: N802  NVIDIA's name
+        """The misspelt name of attributeIndex, which pyds has as well."""
+        return self.attributeIndex
+
+
+class NvDsInferSegmentationMeta(Struct):
+    """The classes of a picture's pixels; pyds.get_segmentation_masks() reads class_map.
+
+    class_map is (height, width) int32, class_probabilities_map (classes, height, width) float32.
+    Read directly, pyds shows only the first value of either.
+    """
+
+    __slots__ = ()
+    classes = uint()
+    width = uint()
+    height = uint()
+    class_map: Field[Any] = Field(None)
+    class_probabilities_map: Field[Any] = Field(None)
+    priv_data: Field[Any] = Field(None)
 
 
 def address_of(pointer: Any) -> int:

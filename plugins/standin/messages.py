@@ -3,7 +3,39 @@
 from enum import IntEnum
 from typing import Any
 
-from plugins.standin.structs import CString, Field, Float32, Float64, Int, Nested, Struct, uint64
+from typing_extensions import Self, override
+
+from plugins.standin.structs import (
+    CString,
+    Field,
+    Float32,
+    Float64,
+    Int,
+    Nested,
+    Struct,
+    uint,
+    uint64,
+)
+
+__all__ = [
+    "CustomDataStruct",
+    "NvDsCoordinate",
+    "NvDsEvent",
+    "NvDsEventMsgMeta",
+    "NvDsEventType",
+    "NvDsFaceObject",
+    "NvDsFaceObjectWithExt",
+    "NvDsGeoLocation",
+    "NvDsObjectSignature",
+    "NvDsObjectType",
+    "NvDsPayload",
+    "NvDsPayloadType",
+    "NvDsPersonObject",
+    "NvDsPersonObjectExt",
+    "NvDsRect",
+    "NvDsVehicleObject",
+    "NvDsVehicleObjectExt",
+]
 
 
 class NvDsEventType(IntEnum):
@@ -37,6 +69,16 @@ class NvDsObjectType(IntEnum):
     NVDS_OBJECT_TYPE_CUSTOM = 0x101
     NVDS_OBJECT_TYPE_UNKNOWN = 0x102
     NVDS_OBEJCT_TYPE_FORCE32 = 0x7FFFFFFF
+
+
+class NvDsPayloadType(IntEnum):
+    """How nvmsgconv writes a message, as far as pyds 1.2.0 has names for it."""
+
+    NVDS_PAYLOAD_DEEPSTREAM = 0
+    NVDS_PAYLOAD_DEEPSTREAM_MINIMAL = 1
+    NVDS_PAYLOAD_RESERVED = 0x100
+    NVDS_PAYLOAD_CUSTOM = 0x101
+    NVDS_PAYLOAD_FORCE32 = 0x7FFFFFFF
 
 
 class NvDsRect(Struct):
@@ -112,6 +154,46 @@ class NvDsFaceObject(Struct):
     age = Int()
 
 
+class NvDsVehicleObjectExt(Struct):
+    """A vehicle's attributes and the polygons of its mask; these texts are read as texts."""
+
+    __slots__ = ()
+    type: Field[str | None] = Field(None)
+    make: Field[str | None] = Field(None)
+    model: Field[str | None] = Field(None)
+    color: Field[str | None] = Field(None)
+    region: Field[str | None] = Field(None)
+    license: Field[str | None] = Field(None)
+    mask: Field[Any] = Field(None)
+
+
+class NvDsPersonObjectExt(Struct):
+    """A person's attributes and the polygons of its mask; these texts are read as texts."""
+
+    __slots__ = ()
+    gender: Field[str | None] = Field(None)
+    hair: Field[str | None] = Field(None)
+    cap: Field[str | None] = Field(None)
+    apparel: Field[str | None] = Field(None)
+    age = uint()
+    mask: Field[Any] = Field(None)
+
+
+class NvDsFaceObjectWithExt(Struct):
+    """A face's attributes and the polygons of its mask; these texts are read as texts."""
+
+    __slots__ = ()
+    gender: Field[str | None] = Field(None)
+    hair: Field[str | None] = Field(None)
+    cap: Field[str | None] = Field(None)
+    glasses: Field[str | None] = Field(None)
+    facialhair: Field[str | None] = Field(None)
+    name: Field[str | None] = Field(None)
+    eyecolor: Field[str | None] = Field(None)
+    age = uint()
+    mask: Field[Any] = Field(None)
+
+
 class NvDsEventMsgMeta(Struct):
     """One message about one object."""
 
@@ -137,6 +219,40 @@ class NvDsEventMsgMeta(Struct):
     videoPath = CString()  # noqa: N815  NVIDIA's name
     extMsg: Field[Any] = Field(None)  # noqa: N815  NVIDIA's name
     extMsgSize = Int()  # noqa: N815  NVIDIA's name
+
+    @override
+    def copy(self) -> Self:
+        """Copy the message; of what extMsg holds only a vehicle or a person, as pyds does."""
+        other = super().copy()
+        kind = _COPIED.get(self.objType) if self.extMsgSize > 0 else None
+        if kind is not None and isinstance(self.extMsg, kind):
+            other.extMsg = self.extMsg.copy()
+        else:
+            other.extMsg, other.extMsgSize = None, 0
+        return other
+
+
+_COPIED: dict[int, type[Struct]] = {
+    NvDsObjectType.NVDS_OBJECT_TYPE_VEHICLE: NvDsVehicleObject,
+    NvDsObjectType.NVDS_OBJECT_TYPE_PERSON: NvDsPersonObject,
+}
+
+
+class NvDsEvent(Struct):
+    """An event with its message."""
+
+    __slots__ = ()
+    eventType = Int()  # noqa: N815  NVIDIA's name
+    metadata: Field[NvDsEventMsgMeta | None] = Field(None)
+
+
+class NvDsPayload(Struct):
+    """A message that nvmsgconv has written: `payload` is bytes, what pyds shows as a pointer."""
+
+    __slots__ = ()
+    payload: Field[Any] = Field(None)
+    payloadSize = uint()  # noqa: N815  NVIDIA's name
+    componentId = uint()  # noqa: N815  NVIDIA's name
 
 
 class CustomDataStruct(Struct):

@@ -8,7 +8,7 @@ they are on the device.
 import gc
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from plugins.standin.base_meta import NvDsBaseMeta, NvDsMetaType, NvDsUserMeta, base_of
@@ -51,8 +51,6 @@ UNTRACKED_OBJECT_ID = 2**64 - 1
 MAX_ELEMENTS_IN_DISPLAY_META = 16
 
 __all__ = [
-    "MAX_ELEMENTS_IN_DISPLAY_META",
-    "UNTRACKED_OBJECT_ID",
     "NvBbox_Coords",
     "NvDsBaseMeta",
     "NvDsBatchMeta",
@@ -81,7 +79,6 @@ __all__ = [
     "NvOSD_Mode",
     "NvOSD_RectParams",
     "NvOSD_TextParams",
-    "live_objects",
 ]
 
 
@@ -241,10 +238,7 @@ class NvDsFrameMeta(Struct):
     def copy(self) -> "NvDsFrameMeta":
         """Copy the frame; parents of copied objects are the copied parents."""
         other = super().copy()
-        twins = dict(zip(map(id, self.objects), other.objects, strict=True))
-        for meta in other.objects:
-            if meta.parent is not None:
-                meta.parent = twins.get(id(meta.parent))
+        adopt(self.objects, other.objects)
         return other
 
 
@@ -252,6 +246,7 @@ class NvDsMetaPool(Struct):
     """The pyds view of a pool: what is in use, in the order of the frames."""
 
     __slots__ = ()
+    meta_type = Int()
     full: Owned[Any] = Owned()
 
     @property
@@ -300,17 +295,36 @@ class NvDsBatchMeta(Struct):
     @property
     def frame_meta_pool(self) -> NvDsMetaPool:
         """The frames in use."""
-        return _pool(self.frames)
+        return _pool(NvDsMetaType.NVDS_FRAME_META, self.frames)
 
     @property
     def obj_meta_pool(self) -> NvDsMetaPool:
         """The objects in use, of all frames."""
-        return _pool([meta for frame in self.frames for meta in frame.objects])
+        return _pool(NvDsMetaType.NVDS_OBJ_META, self._all_objects())
+
+    @property
+    def classifier_meta_pool(self) -> NvDsMetaPool:
+        """The classifier metas in use, of all objects."""
+        metas = (meta for item in self._all_objects() for meta in item.classifiers)
+        return _pool(NvDsMetaType.NVDS_CLASSIFIER_META, metas)
+
+    @property
+    def label_info_meta_pool(self) -> NvDsMetaPool:
+        """The labels in use, of all classifier metas."""
+        classifiers = self.classifier_meta_pool.full
+        labels = (label for meta in classifiers for label in meta.labels)
+        return _pool(NvDsMetaType.NVDS_LABEL_INFO_META, labels)
 
     @property
     def display_meta_pool(self) -> NvDsMetaPool:
         """The display metas in use, of all frames."""
-        return _pool([meta for frame in self.frames for meta in frame.displays])
+        metas = (meta for frame in self.frames for meta in frame.displays)
+        return _pool(NvDsMetaType.NVDS_DISPLAY_META, metas)
+
+    @property
+    def user_meta_pool(self) -> NvDsMetaPool:
+        """The user metas in use, of the batch, its frames and its objects."""
+        return _pool(NvDsMetaType.NVDS_USER_META, self._all_user_metas())
 
     def copy(self) -> "NvDsBatchMeta":
         """Copy all metadata; the surfaces are shared, as device memory is."""
@@ -330,13 +344,25 @@ class NvDsBatchMeta(Struct):
         yield from self.user_metas
         for frame in self.frames:
             yield from frame.user_metas
-            for item in frame.objects:
-                yield from item.user_metas
+        for item in self._all_objects():
+            yield from item.user_metas
+
+    def _all_objects(self) -> Iterator[NvDsObjectMeta]:
+        return (item for frame in self.frames for item in frame.objects)
 
 
-def _pool(items: list[Any]) -> NvDsMetaPool:
+def adopt(objects: list[NvDsObjectMeta], copies: list[NvDsObjectMeta]) -> None:
+    """Make the parents of copied objects the copied parents; one that was not copied is lost."""
+    twins = dict(zip(map(id, objects), copies, strict=True))
+    for meta in copies:
+        if meta.parent is not None:
+            meta.parent = twins.get(id(meta.parent))
+
+
+def _pool(meta_type: NvDsMetaType, items: Iterable[Any]) -> NvDsMetaPool:
     pool = NvDsMetaPool()
-    pool.full = items
+    pool.meta_type = meta_type
+    pool.full = list(items)
     return pool
 
 

@@ -1,6 +1,7 @@
 """What nvdsosd draws: NvOSD_* as pyds shows them."""
 
 from enum import IntEnum
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -8,6 +9,7 @@ import numpy.typing as npt
 from plugins.standin.structs import (
     Copied,
     CString,
+    Field,
     Float32,
     Float64,
     Int,
@@ -15,6 +17,25 @@ from plugins.standin.structs import (
     Struct,
     uint,
 )
+
+__all__ = [
+    "NvOSD_ArrowParams",
+    "NvOSD_Arrow_Head_Direction",
+    "NvOSD_CircleParams",
+    "NvOSD_ColorParams",
+    "NvOSD_Color_info",
+    "NvOSD_FontParams",
+    "NvOSD_FrameArrowParams",
+    "NvOSD_FrameCircleParams",
+    "NvOSD_FrameLineParams",
+    "NvOSD_FrameRectParams",
+    "NvOSD_FrameTextParams",
+    "NvOSD_LineParams",
+    "NvOSD_MaskParams",
+    "NvOSD_Mode",
+    "NvOSD_RectParams",
+    "NvOSD_TextParams",
+]
 
 
 class NvOSD_ColorParams(Struct):  # noqa: N801  NVIDIA's name
@@ -29,6 +50,14 @@ class NvOSD_ColorParams(Struct):  # noqa: N801  NVIDIA's name
     def set(self, red: float, green: float, blue: float, alpha: float) -> None:
         """Set the four parts."""
         self.red, self.green, self.blue, self.alpha = red, green, blue, alpha
+
+
+class NvOSD_Color_info(Struct):  # noqa: N801  NVIDIA's name
+    """A colour with a number."""
+
+    __slots__ = ()
+    id = Int()
+    color = Nested(NvOSD_ColorParams)
 
 
 class NvOSD_FontParams(Struct):  # noqa: N801  NVIDIA's name
@@ -131,6 +160,7 @@ class NvOSD_ArrowParams(Struct):  # noqa: N801  NVIDIA's name
     arrow_width = uint()
     arrow_head = Int()
     arrow_color = Nested(NvOSD_ColorParams)
+    reserved = uint()
 
 
 class NvOSD_CircleParams(Struct):  # noqa: N801  NVIDIA's name
@@ -143,6 +173,7 @@ class NvOSD_CircleParams(Struct):  # noqa: N801  NVIDIA's name
     circle_color = Nested(NvOSD_ColorParams)
     has_bg_color = uint()
     bg_color = Nested(NvOSD_ColorParams)
+    reserved = uint()
 
 
 class NvOSD_Mode(IntEnum):  # noqa: N801  NVIDIA's name
@@ -151,3 +182,51 @@ class NvOSD_Mode(IntEnum):  # noqa: N801  NVIDIA's name
     MODE_CPU = 0
     MODE_GPU = 1
     MODE_NONE = 2
+
+
+class _Frame(Struct):
+    """What NvOSD's own drawing functions, which pyds has none of, take for a whole frame."""
+
+    __slots__ = ()
+    buf_ptr: Field[Any] = Field(None)
+    mode = Int()
+
+
+class NvOSD_FrameTextParams(_Frame):  # noqa: N801  NVIDIA's name
+    """The texts of a frame."""
+
+    __slots__ = ()
+    num_strings = Int()
+    text_params_list: Field[NvOSD_TextParams | None] = Field(None)
+
+
+class NvOSD_FrameRectParams(_Frame):  # noqa: N801  NVIDIA's name
+    """The boxes of a frame."""
+
+    __slots__ = ()
+    num_rects = Int()
+    rect_params_list: Field[NvOSD_RectParams | None] = Field(None)
+
+
+class NvOSD_FrameLineParams(_Frame):  # noqa: N801  NVIDIA's name
+    """The lines of a frame."""
+
+    __slots__ = ()
+    num_lines = Int()
+    line_params_list: Field[NvOSD_LineParams | None] = Field(None)
+
+
+class NvOSD_FrameArrowParams(_Frame):  # noqa: N801  NVIDIA's name
+    """The arrows of a frame."""
+
+    __slots__ = ()
+    num_arrows = Int()
+    arrow_params_list: Field[NvOSD_ArrowParams | None] = Field(None)
+
+
+class NvOSD_FrameCircleParams(_Frame):  # noqa: N801  NVIDIA's name
+    """The circles of a frame."""
+
+    __slots__ = ()
+    num_circles = Int()
+    circle_params_list: Field[NvOSD_CircleParams | None] = Field(None)

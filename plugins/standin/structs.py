@@ -9,9 +9,11 @@ import struct
 import threading
 import weakref
 from collections.abc import Callable
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from typing_extensions import Self, override
+
+from plugins.standin.absent import explain
 
 T = TypeVar("T")
 _F32 = struct.Struct("f")
@@ -35,6 +37,11 @@ class Struct:
 
     def __init__(self) -> None:
         self.values: list[Any] = list(self._defaults)
+
+    if not TYPE_CHECKING:  # mypy would take every name for a member
+
+        def __getattr__(self, name: str) -> Any:
+            raise AttributeError(explain(f"{type(self).__name__}.{name}"))
 
     def copy(self) -> Self:
         """Copy the structure and all that it owns."""
@@ -104,6 +111,26 @@ class Copied(Field[T]):
     @override
     def duplicate(self, value: Any) -> Any:
         return value.copy()
+
+
+class Converted(Field[T]):
+    """A C++ container: read as a copy, so that only assigning it changes the structure."""
+
+    def __init__(self, kind: type[T]) -> None:
+        super().__init__(None)
+        self.kind = kind
+
+    def __get__(self, owner: Struct | None, kind: type | None = None) -> T:
+        if owner is None:
+            return self  # type: ignore[return-value]  # the class attribute, for introspection
+        value = owner.values[self.index]
+        return self.kind() if value is None else self.kind(value)  # type: ignore[call-arg]
+
+    @override
+    def accept(self, value: Any) -> Any:
+        if not isinstance(value, self.kind):
+            raise self.refuse(value, self.kind.__name__)
+        return self.kind(value)  # type: ignore[call-arg]
 
 
 class Int(Field[int]):

@@ -1,11 +1,25 @@
-"""The tracker's past-frame structures of pyds: where targets were while nobody was told."""
+"""The tracker's structures of pyds: where targets were unseen, and how they look."""
 
 from collections.abc import Iterator
 
+import numpy as np
+import numpy.typing as npt
+
 from plugins.standin.osd_params import NvOSD_RectParams
-from plugins.standin.structs import CharArray, Float32, Int, Nested, Owned, Struct, uint, uint64
+from plugins.standin.structs import (
+    CharArray,
+    Field,
+    Float32,
+    Int,
+    Nested,
+    Owned,
+    Struct,
+    uint,
+    uint64,
+)
 
 __all__ = [
+    "NvDsObjReid",
     "NvDsTargetMiscDataBatch",
     "NvDsTargetMiscDataFrame",
     "NvDsTargetMiscDataObject",
@@ -76,3 +90,17 @@ class NvDsTargetMiscDataBatch(Struct):
     def list(self) -> Iterator[NvDsTargetMiscDataStream]:
         """Walk the streams."""
         return iter(self.streams)
+
+
+class NvDsObjReid(Struct):
+    """A target's re-identification vector: `stand_in_vector` is (featureSize,) float32."""
+
+    __slots__ = ()
+    featureSize = uint()  # noqa: N815  NVIDIA's name
+    stand_in_vector: Field[npt.NDArray[np.float32] | None] = Field(None)
+
+    def get_host_reid_vector(self) -> npt.NDArray[np.float32]:
+        """Copy the vector, (featureSize,) float32; zeros where nobody has filled it."""
+        if self.stand_in_vector is None:
+            return np.zeros(self.featureSize, np.float32)
+        return np.array(self.stand_in_vector[: self.featureSize], np.float32)
