@@ -1,6 +1,8 @@
 """Small clips made by stock GStreamer, and the stand-ins made active."""
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,6 +14,15 @@ from plugins.standin.gst import Gst
 def stand_ins() -> None:
     """Register the stand-ins in this process; a second time does nothing."""
     activate()
+
+
+@pytest.fixture
+def stopper() -> Iterator[list[Any]]:
+    """Stop the pipelines of what a test puts here, also when it fails."""
+    made: list[Any] = []
+    yield made
+    for item in made:
+        item.pipeline.set_state(Gst.State.NULL)
 
 
 @pytest.fixture(scope="session")

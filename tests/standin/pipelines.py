@@ -137,6 +137,47 @@ class Feed:
         self.pad.push_event(Gst.Event.new_eos())
 
 
+@dataclass
+class Bench:
+    """A muxer that runs, into a sink that takes everything, with a feed for each source."""
+
+    pipeline: Any
+    muxer: Any
+    feeds: list[Feed]
+    run: Run
+    batches: list[Any]
+
+
+def bench(
+    *, sources: int = 2, wh: tuple[int, int] = (32, 32), new: bool = False, **properties: Any
+) -> Bench:
+    """Make a legacy muxer of 32x32 frames or a new one; properties have _ for -."""
+    from plugins.standin.elements.nvstreammux import (  # noqa: PLC0415  needs Gst.init
+        NewNvStreamMux,
+        NvStreamMux,
+    )
+
+    muxer = NewNvStreamMux() if new else NvStreamMux()
+    sizes = {} if new else {"width": 32, "height": 32}
+    for name, value in (sizes | properties).items():
+        muxer.set_property(name.replace("_", "-"), value)
+    pipeline = Gst.Pipeline()
+    out, sink = Gst.ElementFactory.make("queue", "out"), Gst.ElementFactory.make("fakesink")
+    for name in ("async", "sync"):
+        sink.set_property(name, False)
+    for item in (muxer, out, sink):
+        pipeline.add(item)
+    muxer.link(out)
+    out.link(sink)
+    feeds = [Feed(muxer, index, wh=wh) for index in range(sources)]
+    run, batches = Run(), list[Any]()
+    watch(out.get_static_pad("sink"), run, batches.append)
+    pipeline.set_state(Gst.State.PLAYING)
+    for feed in feeds:
+        feed.start()
+    return Bench(pipeline, muxer, feeds, run, batches)
+
+
 def wait_for(condition: Callable[[], bool], *, limit_s: float = 5.0) -> bool:
     """Wait until a condition holds; False when it did not."""
     deadline_s = time.monotonic() + limit_s

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from plugins.standin.gst import Gst
-from tests.standin.pipelines import Run, play, watch
+from tests.standin.pipelines import Bench, Feed, Run, bench, play, wait_for, watch
 
 pytestmark = [pytest.mark.gst, pytest.mark.usefixtures("stand_ins")]
 
@@ -34,3 +34,107 @@ def test_each_source_gets_its_own_frames_as_batches_of_one() -> None:
         "b": [(1, number, 0) for number in range(3)],
     }
     assert {len(batch.surfaces) for batches in seen.values() for batch in batches} == {1}
+
+
+def demuxed(*, sources: int, new: bool = False) -> tuple[Bench, Any]:
+    """Put a demuxer between a bench's muxer and its queue, which gets source 0."""
+    made = bench(sources=0, new=new, batch_size=sources, batched_push_timeout=50_000)
+    made.pipeline.set_state(Gst.State.NULL)
+    demuxer, out = Gst.ElementFactory.make("nvstreamdemux"), made.pipeline.get_by_name("out")
+    made.pipeline.add(demuxer)
+    made.muxer.unlink(out)
+    made.muxer.link(demuxer)
+    demuxer.request_pad_simple("src_0").link(out.get_static_pad("sink"))
+    made.pipeline.set_state(Gst.State.PLAYING)
+    made.feeds.extend(
+        Feed(made.muxer, index, wh=(32 + 16 * index, 32)) for index in range(sources)
+    )
+    return made, demuxer
+
+
+def branch(pipeline: Any, demuxer: Any, index: int) -> tuple[Run, list[int], Any]:
+    """Give a source a pad and a sink while the pipeline runs; return what comes, PTSs and sink."""
+    sink = Gst.ElementFactory.make("fakesink")
+    for name in ("async", "sync"):
+        sink.set_property(name, False)
+    pipeline.add(sink)
+    run, times = Run(), list[int]()
+    watch(sink.get_static_pad("sink"), run)
+
+    def note(_pad: Any, info: Any) -> Any:
+        times.append(info.get_buffer().pts)
+        return Gst.PadProbeReturn.OK
+
+    sink.get_static_pad("sink").add_probe(Gst.PadProbeType.BUFFER, note)
+    sink.sync_state_with_parent()
+    demuxer.request_pad_simple(f"src_{index}").link(sink.get_static_pad("sink"))
+    return run, times, sink
+
+
+def test_a_pad_that_is_requested_while_it_runs_serves_a_source_that_begins_then(
+    stopper: list[Bench],
+) -> None:
+    made, demuxer = demuxed(sources=2)
+    stopper.append(made)
+    made.feeds[0].start()
+    made.feeds[0].push()
+    assert wait_for(lambda: made.run.batches == [[(0, 0)]])
+
+    run, times, sink = branch(made.pipeline, demuxer, 1)
+    made.feeds[1].start()
+    made.feeds[1].push(70_000_000)
+
+    assert wait_for(lambda: run.batches == [[(1, 0)]])
+    # The source's own time, not the batch's.
+    assert times == [70_000_000]
+    caps = sink.get_static_pad("sink").get_current_caps().to_string()
+    assert "batch-size=(int)1" in caps
+
+
+def test_a_pad_for_a_source_that_runs_has_no_frames_until_its_next_caps(
+    stopper: list[Bench],
+) -> None:
+    made, demuxer = demuxed(sources=2, new=True)
+    stopper.append(made)
+    for feed in made.feeds:
+        feed.start()
+        feed.push()
+    assert wait_for(lambda: bool(made.run.batches))
+
+    run, _, sink = branch(made.pipeline, demuxer, 1)
+    for feed in made.feeds:
+        feed.push()
+    assert wait_for(lambda: len(made.run.batches) == 2)
+    before = list(run.batches)
+    made.feeds[1].wh = (64, 16)
+    made.feeds[1].start()
+    made.feeds[1].push()
+
+    assert before == []
+    assert wait_for(lambda: run.batches == [[(1, 2)]])
+    caps = sink.get_static_pad("sink").get_current_caps().to_string()
+    assert "width=(int)64, height=(int)16" in caps
+
+
+def test_a_pad_ends_with_its_source_and_begins_again_with_it(stopper: list[Bench]) -> None:
+    made, _ = demuxed(sources=1)
+    stopper.append(made)
+    ends: list[Any] = []
+
+    def note(_pad: Any, info: Any) -> Any:
+        ends.append(info.get_event().type)
+        return Gst.PadProbeReturn.OK
+
+    entry = made.pipeline.get_by_name("out").get_static_pad("sink")
+    entry.add_probe(Gst.PadProbeType.EVENT_DOWNSTREAM, note)
+    made.feeds[0].start()
+    made.feeds[0].push()
+
+    made.feeds[0].end()
+    assert wait_for(lambda: Gst.EventType.EOS in ends)
+    made.feeds[0].pad.set_active(False)
+    made.feeds[0].pad.set_active(True)
+    made.feeds[0].start()
+    made.feeds[0].push()
+
+    assert wait_for(lambda: made.run.frames_of(0) == [0, 1])

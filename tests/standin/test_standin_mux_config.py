@@ -1,7 +1,6 @@
 """The new muxer's config file: every key is honoured or named, and what the honoured ones do."""
 
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -150,14 +149,6 @@ class NewMux:
             feed.start()
 
 
-@pytest.fixture
-def stopper() -> Iterator[list[Any]]:
-    made: list[Any] = []
-    yield made
-    for item in made:
-        item.pipeline.set_state(Gst.State.NULL)
-
-
 def test_the_files_batch_size_goes_before_the_property(tmp_path: Path, stopper: list[Any]) -> None:
     made = NewMux(tmp_path, "adaptive-batching=0\nbatch-size=1\n")
     stopper.append(made)
@@ -187,6 +178,7 @@ def test_a_partial_batch_waits_for_the_least_rate_of_the_file(
 def test_a_timeout_counts_only_if_set_while_frames_flow(
     tmp_path: Path, stopper: list[Any], caplog: pytest.LogCaptureFixture
 ) -> None:
+    """What README says with its evidence: configure_module of 9.1's gstnvstreammux.cpp."""
     made = NewMux(tmp_path, timeout_us=20_000)
     stopper.append(made)
     assert "batched-push-timeout is forgotten when the stream starts" in caplog.text

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 DEFAULT_SOURCE_MAX_FPS = 60.0
 # Without a configuration: NVSTREAMMUX_DEFAULT_PROP_GROUP_OVERALL_MIN_FPS_N of MuxConfigParser.h.
 DEFAULT_MIN_FPS = 5.0
+# Beside a batch in the making so many frames of a source wait; more would only add latency.
+_SPARE_FRAMES = 1
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,14 @@ class LegacyBatching:
     def full_at(self, *, pads: int, open_pads: int) -> int:
         """Return how many frames make a full batch, given the pads that have not ended."""
         return max(1, min(self.batch_size, open_pads * self.per_source(pads)))
+
+    def room(self, *, pads: int, open_pads: int) -> int:  # noqa: ARG002  as below
+        """Return how many frames of one source may wait."""
+        return self.per_source(pads) + _SPARE_FRAMES
+
+    def hold_s(self) -> float:
+        """Return how long sync-inputs holds a frame back beyond its own time."""
+        return 0.0
 
     def deadline_s(self, *, first_frame_s: float, last_batch_s: float) -> float | None:  # noqa: ARG002  the other muxer counts from there
         """Return when a batch that is not full is pushed; None is never."""
@@ -67,6 +77,14 @@ class NewBatching:
     def full_at(self, *, pads: int, open_pads: int) -> int:  # noqa: ARG002  as above
         """Return how many frames make a full batch, given the pads that have not ended."""
         return max(1, open_pads if self.adaptive else self.batch_size)
+
+    def room(self, *, pads: int, open_pads: int) -> int:
+        """Return how many frames of one source may wait: SinkPad::wait_if_queue_full of 9.1."""
+        return self.full_at(pads=pads, open_pads=open_pads) + _SPARE_FRAMES
+
+    def hold_s(self) -> float:
+        """Return how long sync-inputs holds a frame back beyond its own time."""
+        return 1.0 / self.min_fps
 
     def deadline_s(self, *, first_frame_s: float, last_batch_s: float) -> float | None:
         """Return when a batch that is not full is pushed."""

@@ -1,41 +1,21 @@
 """The muxer's inside: frames of NV12 or RGBA in, one buffer with a batch of surfaces out."""
 
-import math
 import threading
 import time
-from collections import deque
 from typing import Any
 
 from plugins.standin import element as base
 from plugins.standin import events
 from plugins.standin.elements.mux_batching import Batching
+from plugins.standin.elements.mux_input import Frame, Input
+from plugins.standin.elements.mux_out import Out
+from plugins.standin.elements.mux_sync import Sync
 from plugins.standin.gst import Gst, GstVideo
-from plugins.standin.metadata import NvDsBatchMeta, NvDsFrameMeta
-from plugins.standin.surface import Surface
 
 _FRAME_CAPS = "video/x-raw, format=(string){NV12, RGBA}"
 _BATCH_CAPS = "video/x-raw(memory:NVMM), format=(string){NV12, RGBA}"
-# One frame waits beside the batch in the making; more would only add latency.
-_SPARE_FRAMES = 1
-
-
-class Input:
-    """One sink pad: its waiting frames and what their metadata needs."""
-
-    def __init__(self, index: int) -> None:
-        self.index = index
-        self.frames: deque[tuple[Gst.Buffer, int, float]] = deque()
-        self.info: GstVideo.VideoInfo | None = None
-        self.segment: Gst.Segment | None = None
-        self.source_wh = (0, 0)
-        self.source_id = index
-        # (Unix time, running time) of one moment, in ns, once a camera has told.
-        self.ntp_reference: tuple[int, int] | None = None
-        self.frame_num = 0
-        self.last_push_s = -math.inf
-        self.eos = False
-        self.announced = False
-        self.eos_sent = False
+# nvstreammux's own: longer than this a released source's frames are not waited for.
+_DRAIN_WITHIN_S = 5.0
 
 
 class MuxCore(Gst.Element):
@@ -51,10 +31,10 @@ class MuxCore(Gst.Element):
     def __init__(self) -> None:
         super().__init__()
         self.batching: Batching
+        self.sync: Sync | None = None
         self.attach_sys_ts = True
         self.drop_pipeline_eos = False
         self.frame_num_reset_on_eos = False
-        self.out_wh: tuple[int, int] | None = None
         self.inputs: dict[int, Input] = {}
         self.deleted: list[int] = []
         self.changed = threading.Condition()
@@ -63,11 +43,10 @@ class MuxCore(Gst.Element):
         self.thread: threading.Thread | None = None
         self.next_index = 0
         self.last_batch_s = 0.0
-        self.last_pts_ns = -1
-        self.started = False
         self.eos_sent = False
-        self.src = Gst.Pad.new_from_template(self.get_pad_template("src"), "src")
-        self.add_pad(self.src)
+        src = Gst.Pad.new_from_template(self.get_pad_template("src"), "src")
+        self.add_pad(src)
+        self.out = Out(src)
         base.cure_floating(self)
 
     # Pads
@@ -86,16 +65,28 @@ class MuxCore(Gst.Element):
         self.add_pad(pad)
         return pad
 
+    def close_input(self, index: int) -> None:
+        """Take nothing more from a source; what waits still goes into batches."""
+        with self.changed:
+            self.inputs[index].leaving = True
+            self.changed.notify_all()
+
     def remove_input(self, index: int) -> None:
-        """Drop a source, its waiting frames too."""
+        """Take a closed source out, once its waiting frames and its end have gone downstream."""
         pad = self.get_static_pad(f"sink_{index}")
         with self.changed:
-            gone = self.inputs.pop(index)
+            gone = self.inputs[index]
+            self.changed.wait_for(lambda: self._is_drained(gone), _DRAIN_WITHIN_S)
+            del self.inputs[index]
             if gone.announced:
                 self.deleted.append(index)
             self.changed.notify_all()
         pad.set_active(False)
         self.remove_pad(pad)
+
+    def _is_drained(self, source: Input) -> bool:
+        over = not self.running or self.flow != Gst.FlowReturn.OK
+        return over or not (source.frames or source.notes)
 
     def input_of(self, pad: Gst.Pad) -> Input | None:
         """Find a pad's source; None when it was just released."""
@@ -106,21 +97,26 @@ class MuxCore(Gst.Element):
     @base.guarded(Gst.FlowReturn.ERROR)
     def on_buffer(self, pad: Gst.Pad, buffer: Gst.Buffer) -> Gst.FlowReturn:
         """Queue a frame; waits while the source is ahead."""
-        arrived = (buffer, time.time_ns(), time.monotonic())
+        ntp_ns, arrived_s = time.time_ns(), time.monotonic()
+        arrived_ns = self.running_now_ns() if self.sync is not None else None
         with self.changed:
             while True:
                 source = self.input_of(pad)
-                if not self.running or source is None:
+                if not self.running or source is None or source.leaving:
                     return Gst.FlowReturn.FLUSHING
                 if self.flow != Gst.FlowReturn.OK:
                     return self.flow
                 if source.eos:
                     return Gst.FlowReturn.EOS
-                room = self.batching.per_source(len(self.inputs)) + _SPARE_FRAMES
-                if len(source.frames) < room:
+                if len(source.frames) < self._room():
                     break
                 self.changed.wait()
-            source.frames.append(arrived)
+            if not self.attach_sys_ts:
+                ntp_ns = source.camera_ns(buffer.pts)
+            if source.idle:
+                source.idle = False
+                self.out.pts.began(self.running_now_ns())
+            source.add_frame(buffer, ntp_ns, arrived_s, arrived_ns)
             self.changed.notify_all()
         return Gst.FlowReturn.OK
 
@@ -134,27 +130,54 @@ class MuxCore(Gst.Element):
             kind = event.type
             if kind == Gst.EventType.CAPS:
                 source.info = GstVideo.VideoInfo.new_from_caps(event.parse_caps())
+                source.add_note(events.UPDATE_CAPS, source.info)
             elif kind == Gst.EventType.SEGMENT:
                 source.segment = event.parse_segment().copy()
+                source.add_note(events.STREAM_SEGMENT, source.segment)
             elif kind == Gst.EventType.STREAM_START:
-                self._restart(source)
-            elif kind == Gst.EventType.EOS:
+                self._restart(source, event.parse_stream_start())
+            elif kind == Gst.EventType.EOS and not source.eos:
                 source.eos = True
+                source.add_note(events.STREAM_EOS)
             elif kind == Gst.EventType.FLUSH_START:
                 source.frames.clear()
-            elif (source_id := events.parse_source_id(event)) is not None:
-                source.source_id = source_id
-            elif (reference := events.parse_ntp_reference(event)) is not None:
-                source.ntp_reference = reference
+            else:
+                self._on_custom_event(source, event)
             self.changed.notify_all()
         return True
 
-    def _restart(self, source: Input) -> None:
-        """A source that had ended begins again."""
+    def _on_custom_event(self, source: Input, event: Gst.Event) -> None:
+        if (source_id := events.parse_source_id(event)) is not None:
+            source.source_id = source_id
+        elif (reference := events.parse_ntp_reference(event)) is not None:
+            source.ntp_reference = reference
+
+    def _restart(self, source: Input, stream_id: str) -> None:
+        """Begin a stream; of a source that had ended, anew."""
         if source.eos and self.frame_num_reset_on_eos:
             source.frame_num = 0
-        source.eos = source.eos_sent = False
+        source.eos, source.idle = False, True
         self.eos_sent = False
+        source.add_note(events.STREAM_START, stream_id)
+        if not source.announced:
+            source.announced = True
+            source.add_note(events.PAD_ADDED)
+
+    def _room(self) -> int:
+        pads = len(self.inputs)
+        return self.batching.room(pads=pads, open_pads=self._open_pads())
+
+    def _open_pads(self) -> int:
+        return sum(not item.eos or bool(item.frames) for item in self.inputs.values())
+
+    def running_now_ns(self) -> int | None:
+        """Return the pipeline's running time; None without a clock."""
+        clock, base_ns = self.get_clock(), self.get_base_time()
+        if clock is None or base_ns == base.CLOCK_TIME_NONE:
+            return None
+        if base_ns == 0 and self.get_state(0).state != Gst.State.PLAYING:
+            return 0
+        return max(0, int(clock.get_time()) - int(base_ns))
 
     # The pushing thread
 
@@ -174,8 +197,9 @@ class MuxCore(Gst.Element):
 
     def _start(self) -> None:
         with self.changed:
-            self.running, self.started, self.eos_sent = True, False, False
-            self.flow, self.last_pts_ns, self.last_batch_s = Gst.FlowReturn.OK, -1, 0.0
+            self.running, self.eos_sent = True, False
+            self.flow, self.last_batch_s = Gst.FlowReturn.OK, 0.0
+            self.out.restart()
             self.deleted.clear()
             for index in self.inputs:
                 self.inputs[index] = Input(index)
@@ -195,65 +219,99 @@ class MuxCore(Gst.Element):
                 self.changed.notify_all()
 
     def _step(self) -> bool:
-        """Push one batch and the events around it; False when the thread is to end."""
+        """Push one batch, or the events that are due; False when the thread is to end."""
+        self._ask_latency()
         with self.changed:
             taken = self._wait()
             if taken is None:
                 return False
-            deleted, self.deleted = self.deleted, []
-            added = [source for source, _ in taken if not source.announced]
-            for source in added:
-                source.announced = True
-        self._start_stream()
+            deleted, due = [], []
+            if not taken:
+                deleted, self.deleted = self.deleted, []
+                inputs = self.inputs.values()
+                due = [(item, note) for item in inputs for note in item.take_due_notes()]
+                self.changed.notify_all()
         for index in deleted:
-            self.src.push_event(events.make_pad_deleted(index))
-        for source in dict.fromkeys(added):
-            self.src.push_event(events.make_pad_added(source.index))
+            self.out.tell_deleted(index)
+        for source, note in due:
+            self.out.tell(source.index, note)
         if taken:
-            self._push(taken)
+            self.last_batch_s = time.monotonic()
+            flow = self.out.push(taken)
+            if flow != Gst.FlowReturn.OK:
+                with self.changed:
+                    self.flow = flow
+                    self.changed.notify_all()
         self._send_eos()
         return True
 
-    def _wait(self) -> list[tuple[Input, Any]] | None:
-        """Wait for a batch, an ended or a removed source; None when stopped. Lock is held."""
+    def _wait(self) -> list[tuple[Input, Frame]] | None:
+        """Wait for a batch, an event or a removed source; None when stopped. Lock is held."""
         while self.running and self.flow == Gst.FlowReturn.OK:
-            now = time.monotonic()
-            remaining: float | None = None
-            if any(source.frames for source in self.inputs.values()):
-                due_s = self._due_s(now)
-                if due_s is not None and due_s <= now:
-                    taken = self._take(now)
-                    if taken:
-                        return taken
-                remaining = None if due_s is None else max(0.0, due_s - now)
-            elif self.deleted or any(
-                item.eos and not item.eos_sent for item in self.inputs.values()
-            ):
+            if self.deleted or any(item.due_note() for item in self.inputs.values()):
                 return []
-            self.changed.wait(remaining)
+            now = time.monotonic()
+            usable, wake_s = self._usable(now)
+            due_s = self._due_s(now, usable, wake_s)
+            if due_s is not None and due_s <= now:
+                taken = self._take(now, usable)
+                if taken:
+                    return taken
+            self.changed.wait(None if due_s is None else max(0.0, due_s - now))
         return None
 
-    def _due_s(self, now: float) -> float | None:
+    def _usable(self, now: float) -> tuple[dict[int, list[float]], float | None]:
+        """Return from when on each source's frames may be batched; tell when the next one may.
+
+        Without sync-inputs those are all; with it, too late ones are dropped here.
+        """
+        sync, inputs = self.sync, self.inputs.values()
+        if sync is None:
+            return {
+                item.index: [frame.arrived_s for frame in item.frames] for item in inputs
+            }, None
+        now_ns, waits_ns = self.running_now_ns(), []
+        usable: dict[int, list[float]] = {item.index: [] for item in inputs}
+        for item in inputs:
+            since_s = usable[item.index]
+            while len(since_s) < len(item.frames):
+                frame = item.frames[len(since_s)]
+                running_ns = item.running_ns(frame.buffer.pts)
+                wait_ns = sync.wait_ns(running_ns, now_ns, frame.arrived_ns)
+                if wait_ns is None:
+                    del item.frames[len(since_s)]
+                    self.changed.notify_all()
+                elif wait_ns > 0:
+                    waits_ns.append(wait_ns)
+                    break
+                else:
+                    since_s.append(max(frame.arrived_s, now + wait_ns / 1e9))
+        return usable, now + min(waits_ns) / 1e9 if waits_ns else None
+
+    def _due_s(
+        self, now: float, usable: dict[int, list[float]], wake_s: float | None
+    ) -> float | None:
         """Return when the batch of what waits now is to be pushed; None is not before more comes.
 
         A source that has used up its rate counts from when it may give again.
         """
         batching, inputs = self.batching, self.inputs.values()
+        waiting = [item for item in inputs if usable[item.index]]
+        if not waiting:
+            return wake_s
         pads = len(self.inputs)
         allowed = {
             item.index: batching.allowed_at_s(item.index, last_push_s=item.last_push_s)
-            for item in inputs
-            if item.frames
+            for item in waiting
         }
-        open_now = [item for item in inputs if item.frames and allowed[item.index] <= now]
+        open_now = [item for item in waiting if allowed[item.index] <= now]
         limit = batching.per_source(pads)
-        ready = sum(min(len(item.frames), limit) for item in open_now)
-        open_pads = sum(not item.eos or bool(item.frames) for item in inputs)
+        ready = sum(min(len(usable[item.index]), limit) for item in open_now)
         not_before = batching.not_before_s(last_batch_s=self.last_batch_s)
-        full = batching.full_at(pads=pads, open_pads=open_pads)
+        full = batching.full_at(pads=pads, open_pads=self._open_pads())
         if ready >= full or (ready and all(item.eos for item in inputs)):
             return max(not_before, 0.0)
-        first_s = min(item.frames[0][2] for item in inputs if item.frames)
+        first_s = min(usable[item.index][0] for item in waiting)
         deadline = batching.deadline_s(
             first_frame_s=first_s, last_batch_s=self.last_batch_s or first_s
         )
@@ -261,24 +319,23 @@ class MuxCore(Gst.Element):
         later = [at for at in allowed.values() if at > now]
         if not open_now:
             deadline = max(deadline or 0.0, min(later))
-        times = [time for time in (deadline, *later) if time is not None]
+        times = [at for at in (deadline, wake_s, *later) if at is not None]
         return max(not_before, min(times)) if times else None
 
-    def _take(self, now: float) -> list[tuple[Input, Any]]:
+    def _take(self, now: float, usable: dict[int, list[float]]) -> list[tuple[Input, Frame]]:
         """Take frames in the order of the sources' turns, one of each and then around again."""
         batching, pads = self.batching, len(self.inputs)
-        open_pads = sum(not item.eos or bool(item.frames) for item in self.inputs.values())
-        size = batching.full_at(pads=pads, open_pads=open_pads)
+        size = batching.full_at(pads=pads, open_pads=self._open_pads())
         order = [
             index
             for index in batching.turns(list(self.inputs), next_index=self.next_index)
             if batching.allowed_at_s(index, last_push_s=self.inputs[index].last_push_s) <= now
         ]
-        taken: list[tuple[Input, Any]] = []
-        for _ in range(batching.per_source(pads)):
+        taken: list[tuple[Input, Frame]] = []
+        for round_ in range(batching.per_source(pads)):
             for index in order:
                 source = self.inputs[index]
-                if source.frames and len(taken) < size:
+                if len(usable[index]) > round_ and len(taken) < size:
                     taken.append((source, source.frames.popleft()))
                     source.last_push_s = now
         if taken:
@@ -286,103 +343,25 @@ class MuxCore(Gst.Element):
             self.changed.notify_all()
         return taken
 
-    def _start_stream(self) -> None:
-        """Send what must come before the first batch."""
-        if self.started:
+    def _ask_latency(self) -> None:
+        """Ask the sources, once they have begun, how late a live frame of theirs may be."""
+        if self.sync is None or self.sync.upstream_ns is not None:
             return
-        self.started = True
-        self.src.push_event(Gst.Event.new_stream_start(self.get_name()))
-        infos = [source.info for source in self.inputs.values() if source.info is not None]
-        if infos:
-            self.src.push_event(Gst.Event.new_caps(self._caps(infos[0])))
-        segment = Gst.Segment()
-        segment.init(Gst.Format.TIME)
-        self.src.push_event(Gst.Event.new_segment(segment))
-
-    def _caps(self, info: GstVideo.VideoInfo) -> Gst.Caps:
-        width, height = self.out_wh or (info.width, info.height)
-        return Gst.Caps.from_string(
-            f"video/x-raw(memory:NVMM), format=(string){info.finfo.name}, width={width}, "
-            f"height={height}, framerate=(fraction){info.fps_n}/{info.fps_d}, "
-            f"batch-size={self.batching.batch_size}, num-surfaces-per-frame=1"
-        )
-
-    def _push(self, taken: list[tuple[Input, Any]]) -> None:
-        batch = NvDsBatchMeta(self.batching.batch_size)
-        for batch_id, (source, (buffer, ntp_ns, _)) in enumerate(taken):
-            info = source.info
-            assert info is not None
-            batch.surfaces.append(
-                Surface(info.width, info.height, info.finfo.name, buffer=buffer, info=info)
-            )
-            batch.frames.append(self._frame_meta(source, buffer, ntp_ns, batch_id))
-        first_source, (first, _, _) = taken[0]
-        address = base.new_batch_buffer(
-            batch, pts_ns=self._out_pts(first_source, first.pts), duration_ns=first.duration
-        )
-        # Nothing here may keep the batch alive once downstream is done with it.
-        del batch, taken, first, buffer
-        self.last_batch_s = time.monotonic()
-        flow = base.push(self.src, address)
-        if flow != Gst.FlowReturn.OK:
-            with self.changed:
-                self.flow = flow
-                self.changed.notify_all()
-
-    def _frame_meta(
-        self, source: Input, buffer: Gst.Buffer, ntp_ns: int, batch_id: int
-    ) -> NvDsFrameMeta:
-        frame = NvDsFrameMeta()
-        frame.pad_index = source.index
-        frame.source_id = source.source_id
-        frame.batch_id = batch_id
-        frame.frame_num = source.frame_num
-        source.frame_num += 1
-        frame.buf_pts = buffer.pts
-        frame.ntp_timestamp = ntp_ns if self.attach_sys_ts else _camera_time(source, buffer.pts)
-        frame.source_frame_width, frame.source_frame_height = source.source_wh
-        assert source.info is not None
-        frame.stand_in_pipeline_wh = self.out_wh or (source.info.width, source.info.height)
-        return frame
-
-    def _out_pts(self, source: Input, pts_ns: int) -> int:
-        """Return the batch's PTS: the first frame's running time, never going back."""
-        if pts_ns == base.CLOCK_TIME_NONE or source.segment is None:
-            return base.CLOCK_TIME_NONE
-        running = source.segment.to_running_time(Gst.Format.TIME, pts_ns)
-        if running == base.CLOCK_TIME_NONE:
-            running = pts_ns
-        self.last_pts_ns = max(running, self.last_pts_ns + 1)
-        return self.last_pts_ns
+        answers = []
+        for pad in self.sinkpads:
+            query = Gst.Query.new_latency()
+            if pad.has_current_caps() and pad.peer_query(query):
+                answers.append(query.parse_latency()[:2])
+        if answers:
+            live = any(live for live, _ in answers)
+            self.sync.heard(live=live, least_ns=max(int(least) for _, least in answers))
 
     def _send_eos(self) -> None:
-        """Tell of sources that have ended and drained, and of the end when all have."""
+        """Tell of the end once all sources have ended and drained."""
         with self.changed:
-            ended = [
-                item
-                for item in self.inputs.values()
-                if item.eos and not item.frames and not item.eos_sent
-            ]
-            for item in ended:
-                item.eos_sent = True
-            over = bool(self.inputs) and all(item.eos_sent for item in self.inputs.values())
-            over = over and not self.eos_sent and not self.drop_pipeline_eos
+            inputs = self.inputs.values()
+            ended = [item.eos and not item.frames and not item.notes for item in inputs]
+            over = bool(ended) and all(ended) and not self.eos_sent and not self.drop_pipeline_eos
             self.eos_sent = self.eos_sent or over
-        for item in ended:
-            self.src.push_event(events.make_stream_eos(item.index))
-            structure = Gst.Structure.new_from_string(f"stream-eos, stream-id=(uint){item.index}")
-            owner = self.get_parent() or self
-            owner.post_message(Gst.Message.new_element(owner, structure))
         if over:
-            self.src.push_event(Gst.Event.new_eos())
-
-
-def _camera_time(source: Input, pts_ns: int) -> int:
-    """Return a frame's Unix time by the camera's sender reports, in ns; 0 before the first."""
-    if source.ntp_reference is None or source.segment is None:
-        return 0
-    running = source.segment.to_running_time(Gst.Format.TIME, pts_ns)
-    if base.CLOCK_TIME_NONE in (pts_ns, running):
-        return 0
-    unix_ns, running_ns = source.ntp_reference
-    return max(0, unix_ns + int(running) - running_ns)
+            self.out.end()

@@ -11,6 +11,8 @@ from plugins.standin import element as base
 from plugins.standin.elements.mux_batching import Batching, LegacyBatching, NewBatching
 from plugins.standin.elements.mux_config import load_mux_config
 from plugins.standin.elements.mux_core import MuxCore
+from plugins.standin.elements.mux_pts import CountingPts, FirstFramePts, NewestFramePts, OutPts
+from plugins.standin.elements.mux_sync import Sync
 from plugins.standin.elements.retag import FRAME_CAPS, ToSystem
 from plugins.standin.gst import Gst, structure_of
 
@@ -29,8 +31,8 @@ _COMMON = (
     base.boolean("frame-num-reset-on-eos"),
     base.boolean("frame-num-reset-on-stream-reset", effect=False),
     base.uint("num-surfaces-per-frame", 1, effect=False),
-    base.uint("max-latency", effect=False),
-    base.boolean("sync-inputs", effect=False),
+    base.Property("max-latency", int, 0, 0, 2**64 - 1, unsigned=True, bits=64),
+    base.boolean("sync-inputs"),
     base.integer("frame-duration", -1, effect=False),
 )
 
@@ -38,16 +40,21 @@ _COMMON = (
 class _Muxer(base.Settings, _Bin):
     """What both muxers share: pads, the core and the checks before READY.
 
+    STAMPS is how batches are stamped without sync-inputs.
+
     A plain mix-in: with a GObject class between Gst.Bin and the element, __init__ would run while
     the instance is still of that class, which has no pad templates.
     """
+
+    STAMPS: type[OutPts]
 
     def start(self) -> None:
         """Build the inside; the subclass's __init__ calls it."""
         self.start_settings()
         self.core = MuxCore()
         self.add(self.core)
-        ghost = Gst.GhostPad.new_from_template("src", self.core.src, self.get_pad_template("src"))
+        template = self.get_pad_template("src")
+        ghost = Gst.GhostPad.new_from_template("src", self.core.out.pad, template)
         ghost.set_active(True)
         self.add_pad(ghost)
         self.chains: dict[int, list[Gst.Element]] = {}
@@ -64,9 +71,34 @@ class _Muxer(base.Settings, _Bin):
     def prepare(self) -> None:
         """Check and hand over the settings, NULL to READY."""
         self.core.batching = self.batching()
+        self.core.out.batch_size = self.core.batching.batch_size
+        self.core.out.pts = NewestFramePts() if self.settings["sync-inputs"] else self.STAMPS()
+        self.core.sync = self._sync()
         self.core.attach_sys_ts = self.settings["attach-sys-ts"]
         self.core.drop_pipeline_eos = self.settings["drop-pipeline-eos"]
         self.core.frame_num_reset_on_eos = self.settings["frame-num-reset-on-eos"]
+
+    def _sync(self) -> Sync | None:
+        if not self.settings["sync-inputs"]:
+            return None
+        hold_ns = round(self.core.batching.hold_s() * 1e9)
+        return Sync(hold_ns, self.settings["max-latency"])
+
+    def changed(self, name: str, value: Any) -> None:
+        """Take what may be set while frames flow: the batches' timeout and the time to be late."""
+        core = self.core
+        with core.changed:
+            if not any(source.info is not None for source in core.inputs.values()):
+                return
+            if name == "batched-push-timeout":
+                core.batching = self.with_timeout(core.batching, value)
+            if name in ("batched-push-timeout", "max-latency"):
+                core.sync = self._sync()
+                core.changed.notify_all()
+
+    def with_timeout(self, batching: Any, timeout_us: int) -> Batching:
+        """Return the same batching with another batched-push-timeout."""
+        raise NotImplementedError
 
     @base.guarded(None)
     def new_pad(self, template: Any, name: str | None) -> Gst.Pad | None:
@@ -100,6 +132,8 @@ class _Muxer(base.Settings, _Bin):
         if "core" not in vars(self):
             return  # disposal: Python's half of the element is gone already, Gst.Bin does the rest
         index = int(pad.get_name().removeprefix("sink_"))
+        # Closed first: a thread that waits with a frame holds the pad's stream lock.
+        self.core.close_input(index)
         pad.set_active(False)
         self.core.remove_input(index)
         self.remove_pad(pad)
@@ -139,6 +173,7 @@ class NvStreamMux(_Muxer, Gst.Bin):
     """The legacy muxer: every frame is scaled to width x height."""
 
     __gtype_name__ = "GstNvStreamMux"
+    STAMPS = FirstFramePts
     __gstmetadata__ = ("Stream muxer", "Generic", "Batches frames of many sources", "ropewatch")
     __gsttemplates__ = _TEMPLATES
     PROPERTIES = (
@@ -188,6 +223,10 @@ class NvStreamMux(_Muxer, Gst.Bin):
                 raise ValueError(f"{name}: 0, want it set before the pipeline starts; set {name}")
         return LegacyBatching(self.settings["batch-size"], self.settings["batched-push-timeout"])
 
+    def with_timeout(self, batching: Any, timeout_us: int) -> Batching:
+        """Count from the first frame of a batch, as ever."""
+        return dataclasses.replace(batching, timeout_us=timeout_us)  # type: ignore[no-any-return]  # the same class
+
     def chain(self) -> list[Gst.Element]:
         """Convert to NV12 and scale, with black borders when enable-padding is set."""
         scale = Gst.ElementFactory.make("videoscale", None)
@@ -209,7 +248,7 @@ class NvStreamMux(_Muxer, Gst.Bin):
     def prepare(self) -> None:
         """Give every pad the size, which may have been set after the pad was requested."""
         super().prepare()
-        self.core.out_wh = (self.settings["width"], self.settings["height"])
+        self.core.out.wh = (self.settings["width"], self.settings["height"])
         for _, _, scale, sized in self.chains.values():
             self._configure(scale, sized)
 
@@ -218,6 +257,7 @@ class NewNvStreamMux(_Muxer, Gst.Bin):
     """The new muxer: neither scales nor converts."""
 
     __gtype_name__ = "GstNvStreamMuxNew"
+    STAMPS = CountingPts
     __gstmetadata__ = ("Stream muxer", "Generic", "Batches frames of many sources", "ropewatch")
     __gsttemplates__ = _TEMPLATES
     PROPERTIES = (
@@ -244,15 +284,10 @@ class NewNvStreamMux(_Muxer, Gst.Bin):
         """Check the settings first."""
         return self.change(transition)
 
-    def changed(self, name: str, value: Any) -> None:
-        """Turn a timeout that is set while frames flow into a least rate, as from then on."""
-        core = self.core
-        with core.changed:
-            flowing = any(source.info is not None for source in core.inputs.values())
-            if name == "batched-push-timeout" and flowing:
-                least = max(1, 1_000_000 // value)
-                core.batching = dataclasses.replace(core.batching, min_fps=least)
-                core.changed.notify_all()
+    def with_timeout(self, batching: Any, timeout_us: int) -> Batching:
+        """Turn a timeout into a least rate, in whole batches a second."""
+        least = max(1, 1_000_000 // timeout_us)
+        return dataclasses.replace(batching, min_fps=least)  # type: ignore[no-any-return]  # the same class
 
     def chain(self) -> list[Gst.Element]:
         """Take frames as they are."""

@@ -1,0 +1,98 @@
+"""One sink pad of the muxer: what waits there, in order, and what frames' metadata needs."""
+
+import itertools
+import math
+from collections import deque
+from dataclasses import dataclass
+from typing import Any
+
+from plugins.standin import element as base
+from plugins.standin.gst import Gst, GstVideo
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A frame that waits for its batch; `arrived_ns` is in running time, with sync-inputs."""
+
+    serial: int
+    buffer: Gst.Buffer
+    ntp_ns: int
+    arrived_s: float
+    arrived_ns: int | None
+
+
+@dataclass(frozen=True)
+class Note:
+    """Something to tell downstream once all frames before it are in batches: a kind of events.py.
+
+    Attributes:
+        value: a stream id, a segment or a GstVideo.VideoInfo; None where there is nothing to say.
+    """
+
+    serial: int
+    kind: str
+    value: Any
+
+
+class Input:
+    """The state of one source. Everything is under the muxer's lock."""
+
+    def __init__(self, index: int) -> None:
+        self.index = index
+        self.frames: deque[Frame] = deque()
+        self.notes: deque[Note] = deque()
+        self.info: GstVideo.VideoInfo | None = None
+        self.segment: Gst.Segment | None = None
+        self.source_wh = (0, 0)
+        self.source_id = index
+        # (Unix time, running time) of one moment, in ns, once a camera has told.
+        self.ntp_reference: tuple[int, int] | None = None
+        self.frame_num = 0
+        self.last_push_s = -math.inf
+        self.eos = False
+        self.idle = True
+        self.announced = False
+        self.leaving = False
+        self._serials = itertools.count()
+
+    def add_frame(
+        self, buffer: Gst.Buffer, ntp_ns: int, arrived_s: float, arrived_ns: int | None
+    ) -> None:
+        """Queue a frame."""
+        frame = Frame(next(self._serials), buffer, ntp_ns, arrived_s, arrived_ns)
+        self.frames.append(frame)
+
+    def add_note(self, kind: str, value: Any = None) -> None:
+        """Queue an event behind the frames that wait."""
+        self.notes.append(Note(next(self._serials), kind, value))
+
+    def due_note(self) -> Note | None:
+        """Return the first event that no waiting frame precedes."""
+        first = self.notes[0] if self.notes else None
+        if first is None or (self.frames and self.frames[0].serial < first.serial):
+            return None
+        return first
+
+    def take_due_notes(self) -> list[Note]:
+        """Take all events that no waiting frame precedes."""
+        due = []
+        while self.due_note() is not None:
+            due.append(self.notes.popleft())
+        return due
+
+    def running_ns(self, pts_ns: int) -> int | None:
+        """Return the running time of a timestamp, by the source's newest segment."""
+        if pts_ns == base.CLOCK_TIME_NONE:
+            return None
+        if self.segment is None:
+            return pts_ns
+        running = int(self.segment.to_running_time(Gst.Format.TIME, pts_ns))
+        return None if running == base.CLOCK_TIME_NONE else running
+
+    def camera_ns(self, pts_ns: int) -> int:
+        """Return a frame's Unix time by the camera's sender reports, in ns; 0 before the first."""
+        running = self.running_ns(pts_ns)
+        if self.ntp_reference is None or running is None:
+            return 0
+        unix_ns, running_ns = self.ntp_reference
+        return max(0, unix_ns + running - running_ns)
