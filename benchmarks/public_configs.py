@@ -1,9 +1,10 @@
 """Check the nvinfer configurations of public repositories, and print what was found.
 
 `python -m benchmarks.public_configs CHECKOUT...`, checkouts of NVIDIA/DeepStream and the like.
-Each file is checked by itself, without the models that it names. A row of a table for each
-checkout, then how often each code was found; the exit code is 1 where a check raised or called
-a file wrong, which NVIDIA ships and which runs.
+Every file that may be a configuration by its suffix is given to the check, by itself and without
+the models that it names; what is not nvinfer's has to be told apart by a message. A row of a
+table for each checkout, then how often each code was found; the exit code is 1 where a check
+raised or called a file wrong, which NVIDIA ships and which runs.
 """
 
 import argparse
@@ -14,17 +15,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ropewatch.errors import ModelError
-from ropewatch.lint.check import check_files, is_nvinfer
-from ropewatch.lint.findings import Severity
-from ropewatch.lint.source import read_config
+from ropewatch.errors import ModelError, RopewatchError
+from ropewatch.lint.check import check_files
+from ropewatch.lint.findings import Finding, Severity
+from ropewatch.lint.source import YAML_SUFFIXES, read_config
 from ropewatch.nvinfer_keys import PROPERTY_GROUP, Release
 
-SUFFIXES = {".txt", ".yml", ".yaml"}
+SUFFIXES = frozenset({".txt", ".ini", ".cfg", ".conf", *YAML_SUFFIXES})
 HEAD = (
-    "| repository, commit | with a property group | nvinfer's | raised | errors | warnings "
-    "| of these absent files (RW011) | notes | for 7.1 (RW401, RW402) |\n"
-    "|---|---|---|---|---|---|---|---|---|"
+    "| repository, commit | files | told apart | with a property group | nvinfer's, ini | YAML "
+    "| raised | errors | warnings | of these absent files (RW011) | notes "
+    "| for 7.1 (RW401, RW402) |\n"
+    "|---|---|---|---|---|---|---|---|---|---|---|---|"
 )
 
 
@@ -32,45 +34,59 @@ HEAD = (
 class Tally:
     """Counts of one checkout."""
 
+    files: int = 0
+    told_apart: int = 0
     grouped: int = 0
-    ours: int = 0
+    ini: int = 0
+    yaml: int = 0
     raised: list[str] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
     codes: Counter[str] = field(default_factory=Counter)
     severities: Counter[Severity] = field(default_factory=Counter)
 
+    def add(self, findings: list[Finding]) -> None:
+        """Count what one configuration has."""
+        for one in findings:
+            self.codes[one.code] += 1
+            self.severities[one.severity] += not one.code.startswith("RW4")
+            if one.severity is Severity.ERROR:
+                self.errors.append(f"{one.file}:{one.line}: {one.code}: {one.what}")
+
 
 def candidates(checkout: Path) -> Iterator[Path]:
-    """Yield every file with a property group, whosever it is."""
+    """Yield every file that may be a configuration, whosever it is."""
     for path in sorted(checkout.rglob("*")):
-        if path.suffix not in SUFFIXES or not path.is_file() or ".git" in path.parts:
-            continue
-        try:
-            groups = read_config(path).groups
-        except ModelError:
-            continue  # no configuration at all: a text, a list of labels
-        if PROPERTY_GROUP in (name for name, _line in groups):
+        if path.suffix in SUFFIXES and path.is_file() and ".git" not in path.parts:
             yield path
+
+
+def has_property_group(path: Path) -> bool:
+    """Say whether a file is a configuration with the group that nvinfer's have."""
+    try:
+        return PROPERTY_GROUP in (name for name, _line in read_config(path).groups)
+    except ModelError:
+        return False
 
 
 def tally(checkout: Path) -> Tally:
     """Check a checkout."""
     counts = Tally()
     for path in candidates(checkout):
-        counts.grouped += 1
+        counts.files += 1
+        counts.grouped += has_property_group(path)
         try:
-            if not is_nvinfer(path):
-                continue
-            counts.ours += 1
             findings = check_files([path], Release.DS_7_1)
+        except RopewatchError as error:
+            if str(path) not in str(error):
+                counts.raised.append(f"{path}: not named in: {error}")
+            counts.told_apart += 1
+            continue
         except Exception as error:
             counts.raised.append(f"{path}: {error!r}")
             continue
-        for one in findings:
-            counts.codes[one.code] += 1
-            counts.severities[one.severity] += not one.code.startswith("RW4")
-            if one.severity is Severity.ERROR:
-                counts.errors.append(f"{one.file}:{one.line}: {one.code}: {one.what}")
+        counts.yaml += path.suffix in YAML_SUFFIXES
+        counts.ini += path.suffix not in YAML_SUFFIXES
+        counts.add(findings)
     return counts
 
 
@@ -90,8 +106,11 @@ def main() -> int:
         for_old = one.codes["RW401"] + one.codes["RW402"]
         cells = (
             f"{path.name} {commit_of(path)}".strip(),
+            one.files,
+            one.told_apart,
             one.grouped,
-            one.ours,
+            one.ini,
+            one.yaml,
             len(one.raised),
             len(one.errors),
             one.severities[Severity.WARNING],

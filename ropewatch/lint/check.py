@@ -6,7 +6,6 @@ from typing import Final
 
 import yaml
 
-from ropewatch.errors import ModelError
 from ropewatch.lint import (
     rules_cameras,
     rules_engine,
@@ -19,12 +18,13 @@ from ropewatch.lint import (
 )
 from ropewatch.lint.config import Config, Role, SiteUse
 from ropewatch.lint.findings import RULES, Finding, Rule
-from ropewatch.lint.source import YAML_SUFFIXES, read_config, read_text, shown
+from ropewatch.lint.kinds import read_nvinfer
+from ropewatch.lint.source import YAML_SUFFIXES, read_text, shown
 from ropewatch.load import ANY_ENVIRONMENT, load_site
-from ropewatch.nvinfer_keys import PROPERTY_GROUP, Release
+from ropewatch.nvinfer_keys import Release
 from ropewatch.settings import SiteSettings
 
-__all__ = ["RULES", "check_configs", "check_files", "is_nvinfer", "is_site", "site_configs"]
+__all__ = ["RULES", "check_configs", "check_files", "is_site", "site_configs"]
 
 # Importing them fills the table.
 RULE_MODULES: Final = (
@@ -36,23 +36,6 @@ RULE_MODULES: Final = (
     rules_cameras,
     rules_frame,
     rules_release,
-)
-# Other plug-ins have a [property] group as well, but no model; one of these makes it nvinfer's.
-_OURS: Final = frozenset(
-    (
-        *("onnx-file", "model-engine-file", "model-file", "tlt-encoded-model", "uff-file"),
-        *("custom-network-config", "engine-create-func-name", "infer-dims", "network-mode"),
-        *("int8-calib-file", "net-scale-factor", "model-color-format"),
-    )
-)
-_OTHERS: Final = frozenset(
-    (
-        "target-unique-ids",
-        "network-input-shape",
-        "audio-framesize",
-        "audio-transform",
-        "sample-rate",
-    )
 )
 
 
@@ -116,25 +99,8 @@ def is_site(path: Path) -> bool:
     }
 
 
-def is_nvinfer(path: Path) -> bool:
-    """Say whether a file is nvinfer's, and not another plug-in's or a program's.
-
-    Raises:
-        ModelError: it cannot be read.
-    """
-    text = read_config(path)
-    names = {entry.name for entry in text.entries if entry.group == PROPERTY_GROUP}
-    return bool(names & _OURS) and not names & _OTHERS
-
-
 def _nvinfer(path: Path, use: SiteUse | None, target: Release | None) -> Config:
-    if not is_nvinfer(path):
-        other = "ini" if path.suffix in YAML_SUFFIXES else "YAML"
-        raise ModelError(
-            f"{path}: no [property] group with keys of nvinfer, want an nvinfer configuration or "
-            f"a site file; its suffix says that it is not {other}, rename it if it is"
-        )
-    return Config.of(read_config(path), use, target)
+    return Config.of(read_nvinfer(path), use, target)
 
 
 def _findings(one: Rule, config: Config) -> list[Finding]:

@@ -107,7 +107,8 @@ def _read_yaml(path: Path, text: str) -> ConfigText:
     # A byte order mark, and a directive that OpenCV writes: yaml-cpp takes both.
     text = re.sub(r"^%YAML:", "#", text.removeprefix("\ufeff"), flags=re.MULTILINE)
     try:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        # Of several documents yaml-cpp loads the first.
+        root = next(iter(yaml.compose_all(text, Loader=yaml.SafeLoader)), None)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise ModelError(f"{path}: {error}, want YAML; correct the file") from None
     groups: list[tuple[str, int]] = []
