@@ -5,11 +5,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from plugins.standin.gst import GLib
 from ropewatch.errors import ModelError
-from ropewatch.lint.source import YAML_SUFFIXES, read_value
+from ropewatch.lint.source import YAML_SUFFIXES, read_config, read_value
 from ropewatch.nvinfer_keys import (
     CLASS_GROUP_PREFIX,
     CLASS_KEYS,
@@ -123,24 +121,18 @@ def _ini_reader(ini: Any, group: str, key: str) -> Callable[[Kind], Value]:
 
 
 def _yaml_groups(path: Path) -> dict[str, dict[str, Callable[[Kind], Value]]]:
-    try:
-        # Every scalar stays a text, as yaml-cpp keeps it until nvinfer asks for a type.
-        document = yaml.load(path.read_text("utf-8"), Loader=yaml.BaseLoader)  # noqa: S506
-    except (yaml.YAMLError, OSError, UnicodeDecodeError) as error:
-        raise ModelError(f"{path}: {error}, want YAML; correct the file") from error
-    if not isinstance(document, dict):
-        raise ModelError(f"{path}: not a mapping, want the groups of an nvinfer configuration")
-    return {
-        str(group): {str(key): _yaml_reader(value) for key, value in entries.items()}
-        for group, entries in document.items()
-        if isinstance(entries, dict)
-    }
+    # Every scalar stays a text, as yaml-cpp keeps it until nvinfer asks for a type.
+    text = read_config(path)
+    groups: dict[str, dict[str, Callable[[Kind], Value]]] = {name: {} for name, _ in text.groups}
+    for entry in text.entries:
+        groups[entry.group][entry.name] = _yaml_reader(entry.text)
+    return groups
 
 
-def _yaml_reader(value: Any) -> Callable[[Kind], Value]:
+def _yaml_reader(text: str | None) -> Callable[[Kind], Value]:
     def read(kind: Kind) -> Value:
-        if not isinstance(value, str):
-            raise ValueError(f"{value!r} is no scalar; nvinfer wants lists as one text, a;b;c")  # noqa: TRY004  a wrong value, like the others
-        return read_value(value, kind, is_yaml=True)
+        if text is None:
+            raise ValueError("no scalar; nvinfer wants lists as one text, a;b;c")
+        return read_value(text, kind, is_yaml=True)
 
     return read
