@@ -6,13 +6,13 @@ from typing import Final
 
 from deepstream.meta import MetaDoor
 from deepstream.models import read_backbone
-from deepstream.nvinfer_config import NvinferProperties
 from deepstream.probes.crops import FramesInFlight
 from deepstream.probes.expand import ExpandStage
 from deepstream.probes.guard import Stage
 from deepstream.probes.restore import RestoreStage
 from deepstream.probes.scores import CropScores, FrameScores, ScoreLabel, Scores
 from ropewatch.labels import check_score_label, read_classifier_labels
+from ropewatch.lint.config import Config
 from ropewatch.settings import SiteSettings
 from ropewatch.spread import Spread
 
@@ -37,7 +37,7 @@ class Classifying:
 
 def make_classifying(
     site: SiteSettings,
-    classifier: NvinferProperties,
+    classifier: Config,
     door: MetaDoor,
     spreads: tuple[Spread, ...],
 ) -> Classifying:
@@ -49,7 +49,7 @@ def make_classifying(
     """
     if site.classifier.mode == "frame":
         return _of_frames(site, classifier, door)
-    labels_file = classifier.path("labelfile-path")
+    labels_file = classifier.file("labelfile-path")
     labels = read_classifier_labels(labels_file)
     index = check_score_label(labels_file, labels, site.classifier.score_label)
     in_flight = FramesInFlight()
@@ -60,7 +60,7 @@ def make_classifying(
             expansion=site.classifier.expansion,
             frame_wh_px=(site.muxer.width_px, site.muxer.height_px),
             network_wh_px=classifier.network_wh_px,
-            limit_scale=classifier.integer("scaling-compute-hw", 0) != GPU_SCALING,
+            limit_scale=classifier.integer("scaling-compute-hw") != GPU_SCALING,
             spreads=spreads,
         ),
         "restore": RestoreStage(door, in_flight),
@@ -68,7 +68,7 @@ def make_classifying(
     return Classifying(stages, CropScores(door, in_flight, ScoreLabel(labels_file, labels, index)))
 
 
-def _of_frames(site: SiteSettings, classifier: NvinferProperties, door: MetaDoor) -> Classifying:
+def _of_frames(site: SiteSettings, classifier: Config, door: MetaDoor) -> Classifying:
     backbone = read_backbone(classifier)
     labels = backbone.head.labels
     index = check_score_label(backbone.head_file, labels, site.classifier.score_label)

@@ -18,7 +18,7 @@ from deepstream.ids import IncidentIds
 from deepstream.lanes import Lane
 from deepstream.meta import FrameEncoder, MetaDoor
 from deepstream.models import model_versions
-from deepstream.nvinfer_config import NvinferProperties, read_properties, refuse_faults
+from deepstream.nvinfer_config import refuse_faults
 from deepstream.outbox import Outbox
 from deepstream.plan import is_live, make_plan
 from deepstream.probes.guard import Stage
@@ -32,6 +32,8 @@ from deepstream.telemetry import TelemetryTeller
 from ropewatch.decision import to_ns
 from ropewatch.errors import SettingsError
 from ropewatch.labels import check_person_class, read_detector_labels
+from ropewatch.lint.check import site_configs
+from ropewatch.lint.config import Config
 from ropewatch.monitor import SourceMonitor
 from ropewatch.nvinfer_keys import PGIE_ID, SGIE_ID
 from ropewatch.settings import SiteSettings
@@ -99,14 +101,11 @@ def compose(site: SiteSettings, backend: Backend) -> App:
     return App(site, graph, smooth, voice, health, telemetry, commander)
 
 
-def _read_configs(
-    site: SiteSettings, backend: Backend
-) -> tuple[NvinferProperties, NvinferProperties]:
+def _read_configs(site: SiteSettings, backend: Backend) -> tuple[Config, Config]:
     """Check both nvinfer configs and their labels; return the detector's and the classifier's."""
-    detector = read_properties(site.detector.config_file)
-    classifier = read_properties(site.classifier.config_file)
-    refuse_faults(site, on_device=backend.name == "deepstream")
-    labels_file = detector.path("labelfile-path")
+    detector, classifier = site_configs(site)
+    refuse_faults((detector, classifier), on_device=backend.name == "deepstream")
+    labels_file = detector.file("labelfile-path")
     check_person_class(
         labels_file, read_detector_labels(labels_file), site.detector.person_class_id
     )
@@ -116,8 +115,8 @@ def _read_configs(
 
 def _check_device_files(
     site: SiteSettings,
-    detector: NvinferProperties,
-    classifier: NvinferProperties,
+    detector: Config,
+    classifier: Config,
     backend: Backend,
 ) -> dict[str, str]:
     """Refuse what NVIDIA's elements would only fail on, or run unseen; return model versions."""
@@ -125,9 +124,6 @@ def _check_device_files(
     if on_device:
         # The stand-ins say it better themselves; NVIDIA's elements only that they failed.
         _require_file(Path(site.tracker.ll_lib_file), "tracker.ll_lib_file")
-        for config in (detector, classifier):
-            if "custom-lib-path" in config.values:
-                config.path("custom-lib-path")
     models = {"detector": detector, "classifier": classifier}
     return model_versions(models, on_device=on_device)
 

@@ -6,6 +6,7 @@ from typing import Final
 
 import yaml
 
+from ropewatch.errors import ModelError
 from ropewatch.lint import (
     rules_cameras,
     rules_engine,
@@ -74,11 +75,20 @@ def site_configs(
         ModelError: one is missing, or is not nvinfer's.
     """
     lines = {} if path is None else _lines(path)
-    detector = _nvinfer(
-        site.detector.config_file, SiteUse(site, path, lines, Role.DETECTOR), target
-    )
+    files = {
+        Role.DETECTOR: site.detector.config_file,
+        Role.CLASSIFIER: site.classifier.config_file,
+    }
+    for role, file in files.items():
+        if not file.is_file():
+            raise ModelError(
+                f"{file}: no such file, want an nvinfer configuration; correct "
+                f"{role.value}.config_file in the site"
+            )
+    use = SiteUse(site, path, lines, Role.DETECTOR)
+    detector = _nvinfer(files[Role.DETECTOR], use, target)
     use = SiteUse(site, path, lines, Role.CLASSIFIER, detector)
-    return detector, _nvinfer(site.classifier.config_file, use, target)
+    return detector, _nvinfer(files[Role.CLASSIFIER], use, target)
 
 
 def check_configs(configs: Iterable[Config]) -> list[Finding]:

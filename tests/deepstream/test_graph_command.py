@@ -32,4 +32,5 @@ def test_a_graph_without_a_configuration_is_refused(
     code = main(["graph", "--site", str(CONFIGS / "jetson.yaml"), "--set", f"{key}={gone}"])
 
     assert code == 1
-    assert f"{gone}: no such file, want a configuration" in capsys.readouterr().err
+    said = f"{gone}: no such file, want an nvinfer configuration; correct {key}"
+    assert said in capsys.readouterr().err

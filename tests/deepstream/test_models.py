@@ -11,11 +11,12 @@ pytest.importorskip("onnx")
 from deepstream.backend import Backend
 from deepstream.compose import compose
 from deepstream.models import model_versions
-from deepstream.nvinfer_config import NvinferProperties, read_properties
 from export.engine.gate import verify
 from export.engine.onnx_runner import OnnxRunner
 from ropewatch.errors import ModelError
 from ropewatch.files import sha256_of
+from ropewatch.lint.config import Config
+from ropewatch.lint.source import read_config
 from ropewatch.load import load_site
 from ropewatch.receipt import receipt_of
 from tests.export.engine.models import build, classifier, publish, weights
@@ -36,14 +37,14 @@ def engine(onnx: Path) -> Path:
     return made
 
 
-def config(folder: Path, **values: str) -> NvinferProperties:
+def config(folder: Path, **values: str) -> Config:
     file = folder / "rope.txt"
     keys = (f"{name.replace('_', '-')}={value}" for name, value in values.items())
     file.write_text("\n".join(["[property]", *keys]))
-    return read_properties(file)
+    return Config.of(read_config(file))
 
 
-def versions(found: NvinferProperties, *, on_device: bool) -> dict[str, str]:
+def versions(found: Config, *, on_device: bool) -> dict[str, str]:
     return model_versions({"classifier": found}, on_device=on_device)
 
 
@@ -76,15 +77,6 @@ def test_device_refuses_an_engine_that_was_replaced(tmp_path: Path, engine: Path
 
     with pytest.raises(ModelError, match="not the file that the parity gate compared"):
         versions(config(tmp_path, model_engine_file=engine.name), on_device=True)
-
-
-def test_device_refuses_an_onnx_from_which_nvinfer_could_build(
-    tmp_path: Path, engine: Path
-) -> None:
-    found = config(tmp_path, model_engine_file=engine.name, onnx_file="rope.onnx")
-
-    with pytest.raises(ModelError, match=r"onnx-file: rope\.onnx, want no such key.*take it out"):
-        versions(found, on_device=True)
 
 
 def test_device_names_an_engine_that_is_absent(tmp_path: Path) -> None:

@@ -6,13 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from deepstream.nvinfer_config import ENGINE_CODES, read_properties, refuse_faults
+from deepstream.nvinfer_config import DEVICE_CODES, ENGINE_CODES, refuse_faults
 from deepstream.plan import make_plan
 from ropewatch.element_properties import since
 from ropewatch.errors import ModelError
-from ropewatch.lint.check import RULES
+from ropewatch.lint.check import RULES, site_configs
+from ropewatch.lint.config import Config
 from ropewatch.lint.findings import Severity
 from ropewatch.lint.rules_release import LIVE_PROPERTIES
+from ropewatch.lint.source import read_config
 from ropewatch.load import load_site
 from ropewatch.nvinfer_keys import Release
 from ropewatch.settings import SiteSettings
@@ -28,6 +30,14 @@ def written(tmp_path: Path, text: str, name: str = "sgie.txt") -> Path:
     return file
 
 
+def read(file: Path) -> Config:
+    return Config.of(read_config(file))
+
+
+def refuse(site: SiteSettings, *, on_device: bool) -> None:
+    refuse_faults(site_configs(site), on_device=on_device)
+
+
 def site_with(tmp_path: Path, changes: dict[str, tuple[str, str]]) -> SiteSettings:
     """A site without faults, but for the given lines."""
     folder = tmp_path / "site"
@@ -40,7 +50,7 @@ def site_with(tmp_path: Path, changes: dict[str, tuple[str, str]]) -> SiteSettin
 
 
 def test_network_size_is_width_by_height(tmp_path: Path) -> None:
-    config = read_properties(written(tmp_path, "[property]\ninfer-dims=3;384;192\n"))
+    config = read(written(tmp_path, "[property]\ninfer-dims=3;384;192\n"))
 
     assert config.network_wh_px == (192, 384)
 
@@ -48,14 +58,14 @@ def test_network_size_is_width_by_height(tmp_path: Path) -> None:
 def test_yaml_is_read_by_its_suffix(tmp_path: Path) -> None:
     text = "property:\n  infer-dims: 3;384;192\n  process-mode: 2\n"
 
-    config = read_properties(written(tmp_path, text, "sgie.yml"))
+    config = read(written(tmp_path, text, "sgie.yml"))
 
-    assert config.integer("process-mode", 1) == 2
+    assert config.integer("process-mode") == 2
     assert config.network_wh_px == (192, 384)
 
 
 def test_a_site_without_faults_passes(tmp_path: Path) -> None:
-    refuse_faults(site_with(tmp_path, {}), on_device=True)
+    refuse(site_with(tmp_path, {}), on_device=True)
 
 
 @pytest.mark.parametrize(
@@ -83,14 +93,14 @@ def test_what_would_blind_the_decision_is_refused(
     changes = {f"{name}.config.txt": (old, new)}
 
     with pytest.raises(ModelError, match=rf"{name}\.config\.txt:\d+: .*{said}"):
-        refuse_faults(site_with(tmp_path, changes), on_device=True)
+        refuse(site_with(tmp_path, changes), on_device=True)
 
 
 def test_every_error_is_said_at_once(tmp_path: Path) -> None:
     changes = {"rope.config.txt": ("output-tensor-meta=1", "classifier-threshold=0.3")}
 
     with pytest.raises(ModelError) as caught:
-        refuse_faults(site_with(tmp_path, changes), on_device=True)
+        refuse(site_with(tmp_path, changes), on_device=True)
 
     assert len(str(caught.value).splitlines()) == 2
 
@@ -99,10 +109,10 @@ def test_an_engine_that_is_too_small_matters_on_a_device_only(tmp_path: Path) ->
     small = ("batch-size=2\nmodel-engine-file=person.onnx_b2", "model-engine-file=person.onnx_b1")
     site = site_with(tmp_path, {"person.config.txt": small})
 
-    refuse_faults(site, on_device=False)
+    refuse(site, on_device=False)
 
     with pytest.raises(ModelError, match="RW308"):
-        refuse_faults(site, on_device=True)
+        refuse(site, on_device=True)
 
 
 def test_codes_of_engines_exist() -> None:
@@ -116,28 +126,43 @@ def test_a_key_that_looks_like_no_other_is_only_warned_of(
     changes = {"rope.config.txt": ("network-mode=2", "network-mode=2\nnew-in-9-5=1")}
 
     with caplog.at_level(logging.WARNING):
-        refuse_faults(site_with(tmp_path, changes), on_device=True)
+        refuse(site_with(tmp_path, changes), on_device=True)
 
     assert "code=RW001 what=new-in-9-5 in [property]" in caplog.text
 
 
-def test_a_missing_config_names_the_key_in_the_site_file(tmp_path: Path) -> None:
-    with pytest.raises(
-        ModelError, match=r"gone\.txt: no such nvinfer config; correct config_file"
-    ):
-        read_properties(tmp_path / "gone.txt")
-
-
 @pytest.mark.parametrize(
-    ("name", "text"), [("a.txt", "key=1\n"), ("a.yml", "- 1\n"), ("b.txt", "[x]\na=1\n")]
+    ("text", "said"),
+    [
+        ("onnx-file=rope.onnx", r"RW307: onnx-file=rope\.onnx: .*; take onnx-file out"),
+        ("custom-lib-path=gone.so", r"RW011: custom-lib-path: gone\.so: .*; correct the path"),
+    ],
 )
-def test_a_file_of_another_kind_is_refused(tmp_path: Path, name: str, text: str) -> None:
-    with pytest.raises(ModelError, match="want"):
-        read_properties(written(tmp_path, text, name))
+def test_what_check_warns_of_is_refused_where_it_runs_on_a_device(
+    tmp_path: Path, text: str, said: str
+) -> None:
+    assert {RULES[code].severity for code in DEVICE_CODES} == {Severity.WARNING}
+    changes = {"rope.config.txt": ("network-mode=2", f"network-mode=2\n{text}")}
+    site = site_with(tmp_path, changes)
+
+    refuse(site, on_device=False)
+
+    with pytest.raises(ModelError, match=said):
+        refuse(site, on_device=True)
+
+
+def test_a_missing_config_names_the_key_in_the_site_file(tmp_path: Path) -> None:
+    site = site_with(tmp_path, {})
+    site.classifier.config_file.unlink()
+
+    with pytest.raises(
+        ModelError, match=r"rope\.config\.txt: no such file.*correct classifier\.config_file"
+    ):
+        site_configs(site)
 
 
 def test_missing_infer_dims_say_what_they_are_for(tmp_path: Path) -> None:
-    config = read_properties(written(tmp_path, "[property]\nprocess-mode=2\n"))
+    config = read(written(tmp_path, "[property]\nprocess-mode=2\n"))
 
     with pytest.raises(ModelError, match="the crop geometry needs the network's size"):
         _ = config.network_wh_px
@@ -145,17 +170,13 @@ def test_missing_infer_dims_say_what_they_are_for(tmp_path: Path) -> None:
 
 def test_paths_are_relative_to_the_config(tmp_path: Path) -> None:
     (tmp_path / "labels.txt").write_text("a;b\n")
-    config = read_properties(
-        written(tmp_path, "[property]\nlabelfile-path=labels.txt\nx=gone\nn=two\n")
-    )
+    config = read(written(tmp_path, "[property]\nlabelfile-path=labels.txt\nmean-file=gone\n"))
 
-    assert config.path("labelfile-path") == tmp_path / "labels.txt"
+    assert config.file("labelfile-path") == tmp_path / "labels.txt"
     with pytest.raises(ModelError, match="no such file"):
-        config.path("x")
+        config.file("mean-file")
     with pytest.raises(ModelError, match="model-engine-file: missing"):
-        config.path("model-engine-file")
-    with pytest.raises(ModelError, match="'two', want an integer"):
-        config.integer("n", 0)
+        config.file("model-engine-file")
 
 
 def test_check_knows_every_property_of_the_graph_that_7_1_may_lack() -> None:
