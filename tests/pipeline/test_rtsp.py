@@ -99,3 +99,46 @@ def test_a_camera_that_goes_away_is_blind_and_watched_again_when_it_comes_back(
     assert conditions[-1]["status"] == "blind", ran.output
     assert json.loads(returned.payload)["status"] == "watching", ran.output
     assert ran.code == 0, ran.output
+
+
+def test_an_open_incident_goes_on_when_the_camera_comes_back_and_ids_are_new(
+    broker: PrivateBroker, tmp_path: Path
+) -> None:
+    write_models(tmp_path)
+    clip = make_clip(tmp_path / "a.mp4", [("white", 600)])
+    mqtt = {"host": broker.host, "port": broker.port}
+    filters = ("ropewatch/v1/+/+/camera/cam/incident",)
+
+    with (
+        RtspServer(clip, free_port()) as server,
+        Subscriber(broker.host, broker.port, filters) as inbox,
+    ):
+        site = tiny_site(
+            tmp_path,
+            {"cam": server.url},
+            mqtt=mqtt,
+            decision={"threshold": 0.5, "gone_after_s": 60},
+        )
+        sources = tuple(
+            source.model_copy(update={"rtsp_reconnect_interval_s": 1}) for source in site.sources
+        )
+        process = start(site.model_copy(update={"sources": sources}), tmp_path)
+        told = [json.loads(next(inbox.messages(PATIENCE_S)).payload)]
+        server.kill()
+        time.sleep(2.5)
+        seen = recorded(tmp_path, "cam")
+        server.start()
+        wait_until(lambda: recorded(tmp_path, "cam") > seen + 20)
+        process.send_signal(signal.SIGTERM)
+        for message in inbox.messages(PATIENCE_S):
+            told.append(json.loads(message.payload))
+            if told[-1]["data"]["phase"] == "end":
+                break
+        ran = finish(process, tmp_path)
+
+    assert [one["data"]["phase"] for one in told if one["data"]["phase"] != "update"] == [
+        "start",
+        "end",
+    ], ran.output
+    assert len({one["data"]["incident_id"] for one in told}) == 1
+    assert len(told[-1]["data"]["evidence"]["tracks"]) > 1

@@ -1,6 +1,7 @@
 """nvurisrcbin: files, failures that stay their source's own, cameras that come back."""
 
 import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -8,9 +9,11 @@ from typing import Any
 import pytest
 
 from demo.broker import free_port
+from plugins.standin import buffer_meta, events
 from plugins.standin.gst import Gst
+from plugins.standin.metadata import NvDsObjectMeta
 from tests.rtsp_server import RtspServer
-from tests.standin.pipelines import Run, owner_of, play, watch
+from tests.standin.pipelines import Feed, Run, bench, owner_of, play, wait_for, watch
 
 pytestmark = [pytest.mark.gst, pytest.mark.usefixtures("stand_ins")]
 
@@ -189,15 +192,8 @@ def camera(clips: Path) -> Iterator[RtspServer]:
         yield server
 
 
-def test_a_camera_that_dies_and_returns_is_found_again(camera: RtspServer, clips: Path) -> None:
-    pipeline, run, frames = graph(
-        {
-            "uri": camera.url,
-            "rtsp-reconnect-interval": 1,
-            "select-rtp-protocol": 4,
-            "file-loop": False,
-        }
-    )
+def play_outage(camera: RtspServer, pipeline: Any, run: Run, frames: list[Any]) -> int:
+    """Play a camera, kill it, start it again and see its frames; return how many there were."""
     state = {"step": 0, "seen": 0}
 
     def scene() -> bool:
@@ -210,13 +206,101 @@ def test_a_camera_that_dies_and_returns_is_found_again(camera: RtspServer, clips
         return state["step"] == 2 and len(frames) > state["seen"] + 5
 
     play(pipeline, run, until=scene)
-
     assert len(frames) > state["seen"] + 5
+    return state["seen"]
+
+
+CAMERA = {"rtsp-reconnect-interval": 1, "select-rtp-protocol": 4}
+
+
+def test_a_camera_that_dies_and_returns_is_found_again(camera: RtspServer, clips: Path) -> None:
+    pipeline, run, frames = graph({"uri": camera.url, "file-loop": False} | CAMERA)
+
+    play_outage(camera, pipeline, run, frames)
+
     assert run.errors == []
     assert not run.eos
     times = [frame.buf_pts for frame in frames]
     assert times == sorted(times)
     assert run.frames_of(0) == list(range(len(frames)))
+    assert ("stream-reset", 0) in run.events
+
+
+def test_frame_numbers_begin_anew_after_a_reset_where_asked(
+    camera: RtspServer, clips: Path
+) -> None:
+    pipeline, run, frames = graph({"uri": camera.url} | CAMERA)
+    pipeline.get_by_name("mux").set_property("frame-num-reset-on-stream-reset", True)
+
+    seen = play_outage(camera, pipeline, run, frames)
+
+    assert run.frames_of(0)[:seen] == list(range(seen))
+    assert run.frames_of(0)[seen : seen + 5] == list(range(5))
+
+
+@pytest.mark.parametrize(("mode", "same"), [(None, False), (1, False), (0, True)])
+def test_ids_after_a_reset_are_as_tracking_id_reset_mode_says(
+    mode: int | None, same: bool, stopper: list[Any]
+) -> None:
+    """The muxer passes a source's STREAM_RESET on under the pad's number, to the tracker, too."""
+    made = bench(sources=0, batch_size=1)
+    stopper.append(made)
+    made.pipeline.set_state(Gst.State.NULL)
+    tracker, out = Gst.ElementFactory.make("nvtracker"), made.pipeline.get_by_name("out")
+    config = Path(__file__).parents[2] / "configs" / "tracker" / "iou.yml"
+    tracker.set_property("ll-config-file", str(config))
+    if mode is not None:
+        tracker.set_property("tracking-id-reset-mode", mode)
+    made.pipeline.add(tracker)
+    made.muxer.unlink(out)
+    made.muxer.link(tracker)
+    tracker.link(out)
+    tracker.get_static_pad("sink").add_probe(Gst.PadProbeType.BUFFER, _put_a_person)
+    made.pipeline.set_state(Gst.State.PLAYING)
+    feed = Feed(made.muxer, 4)
+    feed.start()
+    for pts in range(3):
+        feed.push(pts)
+
+    feed.pad.push_event(events.make_stream_reset(0))
+    feed.push(3)
+
+    assert wait_for(lambda: len(made.batches) == 4)
+    ids = [batch.frames[0].objects[0].object_id for batch in made.batches]
+    assert ids[0] == ids[1] == ids[2]
+    assert (ids[3] == ids[2]) is same
+    assert ("stream-reset", 4) in made.run.events
+
+
+def _put_a_person(_pad: Any, info: Any) -> Any:
+    batch = buffer_meta.get(info.get_buffer())
+    assert batch is not None
+    frame = batch.frames[0]
+    person = NvDsObjectMeta()
+    person.confidence = 0.9
+    rect = person.rect_params
+    rect.left, rect.top, rect.width, rect.height = 4, 4, 12, 20
+    frame.bInferDone = True
+    frame.objects.append(person)
+    return Gst.PadProbeReturn.OK
+
+
+def test_resets_of_all_cameras_are_three_seconds_apart() -> None:
+    uris = ["rtsp://127.0.0.1:9/a", "rtsp://127.0.0.1:9/b"]
+    # Longer than the turns of both take: a shorter one would be due again before the other.
+    pipeline, run, _ = graph(*({"uri": uri, "rtsp-reconnect-interval": 4} for uri in uris))
+    times_s: list[float] = []
+
+    def both() -> bool:
+        resets = sum("opening it again" in text for text in run.warnings)
+        times_s.extend([time.monotonic()] * (resets - len(times_s)))
+        return resets == 2
+
+    play(pipeline, run, until=both, limit_s=15)
+
+    assert times_s[1] - times_s[0] >= 2.9
+    resets = [text for text in run.warnings if "opening it again" in text]
+    assert {text.split(": ")[0] for text in resets} == set(uris)
 
 
 def test_attempts_that_are_used_up_are_an_element_message() -> None:
@@ -231,7 +315,7 @@ def test_attempts_that_are_used_up_are_an_element_message() -> None:
     bus = pipeline.get_bus()
     bus.set_sync_handler(lambda _bus, message: _note(seen, message))
 
-    play(pipeline, run, until=lambda: "reconnect-attempt-exceeded" in seen, limit_s=8)
+    play(pipeline, run, until=lambda: "reconnect-attempt-exceeded" in seen, limit_s=12)
 
     assert "reconnect-attempt-exceeded" in seen
     assert run.errors == []

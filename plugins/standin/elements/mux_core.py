@@ -35,6 +35,7 @@ class MuxCore(Gst.Element):
         self.attach_sys_ts = True
         self.drop_pipeline_eos = False
         self.frame_num_reset_on_eos = False
+        self.frame_num_reset_on_stream_reset = False
         self.inputs: dict[int, Input] = {}
         self.deleted: list[int] = []
         self.changed = threading.Condition()
@@ -151,6 +152,11 @@ class MuxCore(Gst.Element):
             source.source_id = source_id
         elif (reference := events.parse_ntp_reference(event)) is not None:
             source.ntp_reference = reference
+        elif (parsed := events.parse(event)) is not None and parsed[0] == events.STREAM_RESET:
+            source.add_note(events.STREAM_RESET)
+            if self.frame_num_reset_on_stream_reset:
+                # Frames that wait count anew as well, as in NvStreamMux::handle_stream_reset.
+                source.frame_num = 0
 
     def _restart(self, source: Input, stream_id: str) -> None:
         """Begin a stream; of a source that had ended, anew."""

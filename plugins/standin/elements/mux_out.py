@@ -15,10 +15,10 @@ class Out:
     """The muxer's source pad; only the pushing thread calls it.
 
     For each source STREAM_START and PAD_ADDED when its stream begins, UPDATE_CAPS and
-    STREAM_SEGMENT as they come, STREAM_EOS behind its last frame, PAD_DELETED when its pad is
-    released: gstnvstreammux_pads.cpp and gstnvstreammux.cpp of 9.1. The batches' own STREAM_START,
-    CAPS and SEGMENT come before the first that needs them; the device's order among those depends
-    on its threads.
+    STREAM_SEGMENT as they come, STREAM_RESET when it says so, STREAM_EOS behind its last frame,
+    PAD_DELETED when its pad is released: gstnvstreammux_pads.cpp and gstnvstreammux.cpp of 9.1.
+    The batches' own STREAM_START, CAPS and SEGMENT come before the first that needs them; the
+    device's order among those depends on its threads.
     """
 
     def __init__(self, pad: Gst.Pad) -> None:
@@ -50,6 +50,8 @@ class Out:
         elif note.kind == events.STREAM_SEGMENT:
             self._start_segment()
             self.pad.push_event(events.make_stream_segment(index, note.value))
+        elif note.kind == events.STREAM_RESET:
+            self.pad.push_event(events.make_stream_reset(index))
         elif note.kind == events.STREAM_EOS:
             self._tell_end(index)
 

@@ -25,11 +25,18 @@ _TEMPLATES = (
     base.caps_template("sink_%u", Gst.PadDirection.SINK, FRAME_CAPS, Gst.PadPresence.REQUEST),
     base.caps_template("src", Gst.PadDirection.SRC, _BATCH_CAPS),
 )
+# Attributes of the core, with _ for -.
+_FLAGS = (
+    "attach-sys-ts",
+    "drop-pipeline-eos",
+    "frame-num-reset-on-eos",
+    "frame-num-reset-on-stream-reset",
+)
 _COMMON = (
     base.boolean("attach-sys-ts", True),
     base.boolean("drop-pipeline-eos"),
     base.boolean("frame-num-reset-on-eos"),
-    base.boolean("frame-num-reset-on-stream-reset", effect=False),
+    base.boolean("frame-num-reset-on-stream-reset"),
     base.uint("num-surfaces-per-frame", 1, effect=False),
     base.Property("max-latency", int, 0, 0, 2**64 - 1, unsigned=True, bits=64),
     base.boolean("sync-inputs"),
@@ -74,9 +81,8 @@ class _Muxer(base.Settings, _Bin):
         self.core.out.batch_size = self.core.batching.batch_size
         self.core.out.pts = NewestFramePts() if self.settings["sync-inputs"] else self.STAMPS()
         self.core.sync = self._sync()
-        self.core.attach_sys_ts = self.settings["attach-sys-ts"]
-        self.core.drop_pipeline_eos = self.settings["drop-pipeline-eos"]
-        self.core.frame_num_reset_on_eos = self.settings["frame-num-reset-on-eos"]
+        for name in _FLAGS:
+            setattr(self.core, name.replace("-", "_"), self.settings[name])
 
     def _sync(self) -> Sync | None:
         if not self.settings["sync-inputs"]:

@@ -12,7 +12,8 @@ class TimeShift(GstBase.BaseTransform):
     """Keep the end of a branch from downstream and the time going; tell the source's id.
 
     `on_end` is called instead of passing EOS on; None passes everything. With `accumulates` a
-    frame's PTS grows by what the rounds before lasted; a camera's goes on by itself.
+    frame's PTS grows by what the rounds before lasted; a camera's goes on by itself. With
+    `reset_due` the next stream begins with STREAM_RESET, before its first frame.
     """
 
     __gtype_name__ = "RopewatchTimeShift"
@@ -34,6 +35,7 @@ class TimeShift(GstBase.BaseTransform):
         self.offset_ns = 0
         self.end_ns = 0
         self.had_segment = False
+        self.reset_due = False
         self.set_passthrough(not self.accumulates)
 
     @base.guarded(Gst.FlowReturn.ERROR)
@@ -65,4 +67,8 @@ class TimeShift(GstBase.BaseTransform):
         passed = bool(GstBase.BaseTransform.do_sink_event(self, event))
         if event.type == Gst.EventType.CAPS and self.source_id >= 0:
             self.get_static_pad("src").push_event(events.make_source_id(self.source_id))
+        if event.type == Gst.EventType.SEGMENT and self.reset_due:
+            self.reset_due = False
+            # The muxer knows by the pad whose it is: 0 is what NVIDIA's sends, too.
+            self.get_static_pad("src").push_event(events.make_stream_reset(0))
         return passed

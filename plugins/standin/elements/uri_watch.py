@@ -10,6 +10,31 @@ from plugins.standin.elements.uri_branch import is_rtsp, redacted
 from plugins.standin.gst import Gst
 
 _LOOK_EVERY_S = 0.2
+_RESETS_APART_S = 3.0
+
+
+class _Resets:
+    """When any camera of the process was opened again last.
+
+    NVIDIA's keeps the time between two resets, of whichever cameras, above 3 s
+    (watch_source_status of 9.1): with many cameras away each waits its turn, on a laptop, too.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._last_s = -_RESETS_APART_S
+
+    def take_turn(self) -> bool:
+        """Take the turn if it has come."""
+        with self._lock:
+            now = time.monotonic()
+            if now - self._last_s <= _RESETS_APART_S:
+                return False
+            self._last_s = now
+            return True
+
+
+_resets = _Resets()
 
 
 class Watch:
@@ -70,7 +95,8 @@ class Watch:
                 if self.loops and self.at_end:
                     self.at_end = False
                     self._reopen(source)
-                elif not self.loops and self._overdue() and not self._retry(source):
+                due = not self.loops and self._overdue() and _resets.take_turn()
+                if due and not self._retry(source):
                     return
             except Exception:
                 base.log.exception("source could not be opened again uri=%s", self.uri)
@@ -95,6 +121,7 @@ class Watch:
             f"(attempt {self.tried})",
         )
         self.had_data = True
+        source.shift.reset_due = source.get_static_pad("vsrc_0") is not None
         self._reopen(source)
         return True
 
