@@ -1,37 +1,66 @@
-"""nvv4l2h264enc and nvv4l2h265enc: x264 and x265 behind NVIDIA's properties."""
+"""nvv4l2h264enc and nvv4l2h265enc: x264 and x265 behind NVIDIA's properties, as a Jetson's."""
 
+import logging
 from typing import Any
 
 from plugins.standin import element as base
 from plugins.standin.elements.nvvideoconvert import NvVideoConvert
 from plugins.standin.gst import Gst
 
-_DEFAULT_BITRATE = 4_000_000
+log = logging.getLogger("ropewatch.standin")
+
 _SINK_CAPS = "video/x-raw(memory:NVMM), format=(string){ NV12, I420, RGBA }"
-_PROPERTIES = (
-    base.uint("bitrate", _DEFAULT_BITRATE),
-    base.uint("iframeinterval", 30),
-    base.uint("idrinterval", 256, effect=False),
-    base.uint("profile", effect=False),
-    base.uint("control-rate", 1, effect=False),
-    base.uint("peak-bitrate", effect=False),
-    base.uint("preset-level", 1, effect=False),
-    base.uint("preset-id", 1, effect=False),
-    base.uint("tuning-info-id", 2, effect=False),
-    base.boolean("insert-sps-pps", effect=False),
-    base.boolean("insert-vui", effect=False),
-    base.boolean("insert-aud", effect=False),
-    base.boolean("maxperf-enable", effect=False),
-    base.boolean("bufapi-version", effect=False),
-    base.boolean("enable-lossless", effect=False),
-    base.uint("num-B-Frames", effect=False),
-    base.uint("vbv-size", 4_000_000, effect=False),
-    base.uint("qos", effect=False),
-    base.uint("gpu-id", effect=False),
-    base.uint("capture-io-mode", effect=False),
-    base.uint("output-io-mode", effect=False),
-    base.string("device", "/dev/nvhost-msenc", effect=False),
-)
+_PRESETS = ("ultrafast", "ultrafast", "fast", "medium", "slow")
+# By NVIDIA's number: GStreamer's name, CABAC, 8x8 transform. The latter two make the profile,
+# whatever the preset would choose.
+_H264_PROFILES = {
+    0: ("constrained-baseline", False, False),
+    1: ("constrained-baseline", False, False),
+    2: ("main", True, False),
+    4: ("high", True, True),
+}
+_X264_SWITCHES = {"insert-aud": "aud", "insert-vui": "insert-vui"}
+_LONGEST_VBV_MS = 10_000
+_IN_BOTH = ("bitrate", "iframeinterval", "idrinterval", "preset-level", "insert-aud")
+
+
+def _properties(*own: str) -> tuple[base.Property, ...]:
+    """Describe the properties; `own` have an effect on this encoder, besides those of both."""
+    numbers = {
+        "bitrate": 4_000_000,
+        "iframeinterval": 30,
+        "idrinterval": 256,
+        "profile": 0,
+        "control-rate": 1,
+        "peak-bitrate": 0,
+        "preset-level": 1,
+        "preset-id": 1,
+        "tuning-info-id": 2,
+        "num-B-Frames": 0,
+        "vbv-size": 4_000_000,
+        "qos": 0,
+        "gpu-id": 0,
+        "capture-io-mode": 0,
+        "output-io-mode": 0,
+    }
+    switches = (
+        "insert-sps-pps",
+        "insert-vui",
+        "insert-aud",
+        "maxperf-enable",
+        "bufapi-version",
+        "enable-lossless",
+    )
+    highest = {"preset-level": len(_PRESETS) - 1, "num-B-Frames": 2, "control-rate": 1}
+    effective = (*_IN_BOTH, *own)
+    return (
+        *(
+            base.uint(name, default, high=highest.get(name, 2**32 - 1), effect=name in effective)
+            for name, default in numbers.items()
+        ),
+        *(base.boolean(name, effect=name in effective) for name in switches),
+        base.string("device", "/dev/nvhost-msenc", effect=False),
+    )
 
 
 class _Encoder(base.Settings):
@@ -49,31 +78,36 @@ class _Encoder(base.Settings):
         if self.encoder is None:
             raise ValueError(f"no {self.FACTORY}, want it installed; install gstreamer1.0-plugins")
         self.encoder.set_property("tune", 4)
-        self.encoder.set_property("speed-preset", "veryfast")
-        out = Gst.ElementFactory.make("capsfilter", None)
-        caps = self.get_pad_template("src").get_caps().copy()
-        out.set_property("caps", caps)
+        self.out = Gst.ElementFactory.make("capsfilter", None)
+        self.out.set_property("caps", self.get_pad_template("src").get_caps().copy())
         previous = None
-        for item in (convert, raw, self.encoder, out):
+        for item in (convert, raw, self.encoder, self.out):
             self.add(item)
             if previous is not None:
                 previous.link(item)
             previous = item
         for name, pad in (
             ("sink", convert.get_static_pad("sink")),
-            ("src", out.get_static_pad("src")),
+            ("src", self.out.get_static_pad("src")),
         ):
             self.add_pad(Gst.GhostPad.new_from_template(name, pad, self.get_pad_template(name)))
-        for name in ("bitrate", "iframeinterval"):
-            self.changed(name, self.settings[name])
+        for item in self.PROPERTIES:
+            if item.effect:
+                self.changed(item.name, item.default)
         base.cure_floating(self)
 
     def changed(self: Any, name: str, value: Any) -> None:
         """Hand on what x264 and x265 have; NVIDIA's bitrate is in bits, theirs in kilobits."""
-        if name == "bitrate":
-            self.encoder.set_property("bitrate", max(1, value // 1000))
-        elif name == "iframeinterval":
-            self.encoder.set_property("key-int-max", value)
+        if name in ("iframeinterval", "idrinterval"):
+            # Each I frame is an IDR frame here, so the shorter of the two intervals holds.
+            lengths = [self.settings[key] for key in ("iframeinterval", "idrinterval")]
+            self.encoder.set_property("key-int-max", min(filter(None, lengths), default=0))
+        elif name == "preset-level":
+            self.encoder.set_property("speed-preset", _PRESETS[value])
+        else:
+            if name == "bitrate":
+                self.encoder.set_property("bitrate", max(1, value // 1000))
+            self.tune(name, value)
 
 
 def _templates(caps: str) -> tuple[Gst.PadTemplate, Gst.PadTemplate]:
@@ -89,13 +123,41 @@ class NvV4l2H264Enc(_Encoder, Gst.Bin):
     __gtype_name__ = "GstNvV4l2H264Enc"
     __gstmetadata__ = ("Encoder", "Codec/Encoder/Video", "Encodes H.264", "ropewatch")
     __gsttemplates__ = _templates("video/x-h264, stream-format=byte-stream, alignment=au")
-    PROPERTIES = _PROPERTIES
+    # x264 in byte-stream repeats SPS and PPS in any case.
+    PROPERTIES = _properties("profile", "num-B-Frames", "vbv-size", "insert-sps-pps", "insert-vui")
     __gproperties__ = base.gproperties(PROPERTIES)
     FACTORY = "x264enc"
 
     def __init__(self) -> None:
         super().__init__()
         self.build()
+
+    def tune(self, name: str, value: Any) -> None:
+        """Hand on what is x264's alone."""
+        if name == "profile":
+            self._choose_profile(value)
+        elif name == "num-B-Frames":
+            self.encoder.set_property("bframes", value)
+        elif name in _X264_SWITCHES:
+            self.encoder.set_property(_X264_SWITCHES[name], value)
+        elif name in ("bitrate", "vbv-size"):
+            length_ms = self.settings["vbv-size"] * 1000 // max(1, self.settings["bitrate"])
+            self.encoder.set_property("vbv-buf-capacity", min(length_ms, _LONGEST_VBV_MS))
+
+    def _choose_profile(self, number: int) -> None:
+        if number not in _H264_PROFILES:
+            log.warning(
+                "nvv4l2h264enc profile=%d, want one of %s; the profile stays as it was",
+                number,
+                ", ".join(f"{key} ({name})" for key, (name, *_) in _H264_PROFILES.items()),
+            )
+            return
+        name, cabac, transform = _H264_PROFILES[number]
+        self.encoder.set_property("cabac", cabac)
+        self.encoder.set_property("dct8x8", transform)
+        caps = self.get_pad_template("src").get_caps().copy()
+        caps.set_value("profile", name)
+        self.out.set_property("caps", caps)
 
 
 class NvV4l2H265Enc(_Encoder, Gst.Bin):
@@ -104,10 +166,26 @@ class NvV4l2H265Enc(_Encoder, Gst.Bin):
     __gtype_name__ = "GstNvV4l2H265Enc"
     __gstmetadata__ = ("Encoder", "Codec/Encoder/Video", "Encodes H.265", "ropewatch")
     __gsttemplates__ = _templates("video/x-h265, stream-format=byte-stream, alignment=au")
-    PROPERTIES = _PROPERTIES
+    PROPERTIES = _properties("control-rate", "peak-bitrate", "vbv-size", "insert-sps-pps")
     __gproperties__ = base.gproperties(PROPERTIES)
     FACTORY = "x265enc"
 
     def __init__(self) -> None:
         super().__init__()
         self.build()
+
+    def tune(self, _name: str, _value: Any) -> None:
+        """Hand on what is x265's alone, for which it has one text."""
+        bitrate = self.settings["bitrate"]
+        # In variable_bitrate, 0, the peak is a fifth above the mean unless it is told.
+        peak = self.settings["peak-bitrate"] or bitrate * 6 // 5
+        fastest = bitrate if self.settings["control-rate"] else max(peak, bitrate)
+        options = {
+            "open-gop": 0,
+            "vbv-maxrate": max(1, fastest // 1000),
+            "vbv-bufsize": max(1, self.settings["vbv-size"] // 1000),
+            "aud": int(self.settings["insert-aud"]),
+            "repeat-headers": int(self.settings["insert-sps-pps"]),
+        }
+        text = ":".join(f"{key}={value}" for key, value in options.items())
+        self.encoder.set_property("option-string", text)
