@@ -35,6 +35,18 @@ c_gst.gst_buffer_fill.argtypes = [
 ]
 c_gst.gst_buffer_fill.restype = ctypes.c_size_t
 
+# By interpolation-method, as near as GStreamer has what NVIDIA's graphics cards do: it has no
+# super sampling, but its linear filter averages when it makes a frame smaller.
+_RESAMPLERS = {
+    0: GstVideo.VideoResamplerMethod.NEAREST,
+    1: GstVideo.VideoResamplerMethod.LINEAR,
+    2: GstVideo.VideoResamplerMethod.CUBIC,
+    3: GstVideo.VideoResamplerMethod.LINEAR,
+    4: GstVideo.VideoResamplerMethod.LANCZOS,
+    5: GstVideo.VideoResamplerMethod.LANCZOS,
+    6: GstVideo.VideoResamplerMethod.NEAREST,
+}
+
 # sizeof(GstVideoFrame) is 688 on 64-bit machines; the rest is room to spare.
 _FRAME_BYTES = 2048
 _MAP_READ, _MAP_WRITE = 1, 2
@@ -88,10 +100,8 @@ class Crops:
     source: tuple[int, int, int, int] | None = None
     target: tuple[int, int, int, int] | None = None
 
-    def options(self) -> Gst.Structure | None:
+    def options(self) -> Gst.Structure:
         """Describe the crops to GstVideoConverter."""
-        if self.source is None and self.target is None:
-            return None
         options = Gst.Structure.new_empty("options")
         for prefix, rectangle in (("src", self.source), ("dest", self.target)):
             if rectangle is not None:
@@ -104,17 +114,21 @@ class Converter:
     """Converts between two layouts; keeps GStreamer's converter for the next frame."""
 
     def __init__(
-        self, source: GstVideo.VideoInfo, target: GstVideo.VideoInfo, crops: Crops
+        self,
+        source: GstVideo.VideoInfo,
+        target: GstVideo.VideoInfo,
+        crops: Crops,
+        *,
+        interpolation: int,
     ) -> None:
         self.source = source
         self.target = target
         options = crops.options()
-        self.options = options
-        pointer = None
-        if options is not None:
-            # The converter takes the structure away; Python's copy stays Python's.
-            pointer = _copy_structure(hash(options))
-        self.converter = _c_video.gst_video_converter_new(hash(source), hash(target), pointer)
+        options.set_value("GstVideoConverter.resampler-method", _RESAMPLERS[interpolation])
+        # The converter takes the structure away; Python's copy stays Python's.
+        self.converter = _c_video.gst_video_converter_new(
+            hash(source), hash(target), _copy_structure(hash(options))
+        )
         if not self.converter:
             raise ValueError(
                 f"cannot convert {_describe(source)} to {_describe(target)}, "

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from plugins.standin.gst import Gst, GstVideo, c_gst
 
-__all__ = ["Surface"]
+__all__ = ["Surface", "mapped"]
 
 Bytes = npt.NDArray[np.uint8]
 
@@ -58,6 +58,11 @@ class _Mapping:
     def __del__(self) -> None:
         if self.buffer is not None:
             c_gst.gst_buffer_unmap(hash(self.buffer), ctypes.byref(self.info))
+
+
+def mapped(buffer: Gst.Buffer) -> Bytes:
+    """View a buffer's bytes, read-only; the view keeps the buffer."""
+    return np.asarray(_Mapping(buffer))
 
 
 class Surface:

@@ -10,6 +10,7 @@ import pytest
 
 from plugins.standin import buffer_meta, metadata
 from plugins.standin.gst import Gst
+from plugins.standin.surface import Surface
 from tests.standin.pipelines import RGBA, Feed, Run, add_box, play, through, wait_for, watch
 
 pytestmark = [pytest.mark.gst, pytest.mark.usefixtures("stand_ins")]
@@ -122,6 +123,79 @@ def test_a_source_without_a_tile_of_its_own_is_left_out_and_an_empty_tile_is_bla
 
     assert [frame.pad_index for frame in batch.frames] == [0]
     assert (empty.surfaces[0].nv12()[0][:, 32:] == 16).all()
+
+
+def tiled(tail: str, *, sources: int) -> Any:
+    """Return the luma in the middle of each tile of a picture of 64 x 32, tiles of 16 x 8."""
+    greys = tuple(60 + 20 * index for index in range(sources))
+    luma = through(tail, sources=sources, greys=greys).surfaces[0].nv12()[0]
+    return luma[4::8, 8::16]
+
+
+@pytest.mark.parametrize(
+    ("sources", "picture"),
+    [
+        (1, [[60] * 4] * 4),
+        (2, [[60, 60, 80, 80], [60, 60, 80, 80], [16] * 4, [16] * 4]),
+        (4, [[60, 60, 80, 80], [60, 60, 80, 80], [100, 100, 120, 120], [100, 100, 120, 120]]),
+    ],
+)
+def test_a_square_grid_is_as_large_as_its_sources_need_whatever_rows_say(
+    sources: int, picture: list[list[int]]
+) -> None:
+    tiler = "nvmultistreamtiler rows=1 columns=1 width=64 height=32 square-seq-grid=true"
+
+    assert tiled(tiler, sources=sources).tolist() == picture
+
+
+def test_one_source_is_shown_alone_in_the_whole_picture() -> None:
+    tiler = "nvmultistreamtiler rows=2 columns=2 width=64 height=32 show-source=1"
+
+    assert tiled(tiler, sources=3).tolist() == [[80] * 4] * 4
+
+
+def test_the_picture_begins_anew_when_its_tiles_move() -> None:
+    pipeline = Gst.parse_launch(
+        "nvstreammux name=mux batch-size=1 width=64 height=32 ! nvmultistreamtiler name=tiler "
+        "rows=1 columns=1 width=64 height=32 ! identity name=tail ! fakesink sync=false"
+    )
+    feed = Feed(pipeline.get_by_name("mux"), 0, wh=(64, 32))
+    lumas: list[Any] = []
+    watch(
+        pipeline.get_by_name("tail").get_static_pad("sink"),
+        Run(),
+        lambda batch: lumas.append(batch.surfaces[0].nv12()[0]),
+    )
+    pipeline.set_state(Gst.State.PLAYING)
+    feed.start()
+    feed.push()
+    assert wait_for(lambda: len(lumas) == 1)
+    pipeline.get_by_name("tiler").set_property("columns", 2)
+    feed.push(100_000_000)
+    assert wait_for(lambda: len(lumas) == 2)
+    pipeline.set_state(Gst.State.NULL)
+
+    assert (lumas[0] == 100).all()
+    assert (lumas[1][:, :32] == 100).all()
+    assert (lumas[1][:, 32:] == 16).all()
+
+
+@pytest.mark.parametrize("method", [None, 0, 1, 2, 3, 4, 5, 6])
+def test_tiles_mix_greys_unless_they_take_the_nearest(method: int | None) -> None:
+    def stripes(batch: Any) -> None:
+        planes = np.full((48, 64), 128, np.uint8)
+        planes[:32] = np.where(np.arange(64) % 3 == 1, 200, 40)
+        batch.surfaces[0] = Surface.from_nv12(planes)
+
+    setting = "" if method is None else f"interpolation-method={method}"
+    luma = (
+        through(f"nvmultistreamtiler {setting} width=40 height=20", before=stripes)
+        .surfaces[0]
+        .nv12()[0]
+    )
+
+    mixed = bool(set(np.unique(luma)) - {40, 200})
+    assert mixed is (method in (1, 2, 3, 4, 5))
 
 
 def test_a_converter_before_the_tiler_keeps_the_frames_size() -> None:

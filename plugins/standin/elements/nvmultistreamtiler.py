@@ -1,5 +1,6 @@
 """nvmultistreamtiler: the frames of a batch side by side in one picture."""
 
+import math
 from typing import Any
 
 import cv2
@@ -15,6 +16,17 @@ from plugins.standin.tiling import Tile, move_frame, tile_of
 
 _CAPS = "video/x-raw(memory:NVMM), format=(string){ NV12, RGBA }"
 _BLACK_Y, _GREY_UV = 16, 128
+_LAYOUT = ("rows", "columns", "show-source", "square-seq-grid")
+# By interpolation-method, what NVIDIA's graphics cards do.
+_INTERPOLATIONS = (
+    cv2.INTER_NEAREST,
+    cv2.INTER_LINEAR,
+    cv2.INTER_CUBIC,
+    cv2.INTER_AREA,
+    cv2.INTER_LANCZOS4,
+    cv2.INTER_LANCZOS4,
+    cv2.INTER_NEAREST,
+)
 
 
 class NvMultiStreamTiler(base.Settings, GstBase.BaseTransform):
@@ -30,8 +42,8 @@ class NvMultiStreamTiler(base.Settings, GstBase.BaseTransform):
         base.uint("height", 1080, high=16384),
         base.integer("show-source", -1, low=-1),
         base.string("custom-tile-config", effect=False),
-        base.boolean("square-seq-grid", effect=False),
-        base.uint("interpolation-method", effect=False),
+        base.boolean("square-seq-grid"),
+        base.uint("interpolation-method", 6, high=6),
         base.uint("compute-hw", effect=False),
         base.uint("nvbuf-memory-type", effect=False),
         base.uint("buffer-pool-size", 4, effect=False),
@@ -45,7 +57,13 @@ class NvMultiStreamTiler(base.Settings, GstBase.BaseTransform):
         self.set_qos_enabled(False)
         self.format = "NV12"
         self.canvas: npt.NDArray[np.uint8] | None = None
+        self.sources: set[int] = set()
+        self.stale = False
         base.cure_floating(self)
+
+    def changed(self, name: str, _value: Any) -> None:
+        """Begin a new picture with the next batch when the tiles move."""
+        self.stale = self.stale or name in _LAYOUT
 
     @property
     def picture_wh(self) -> tuple[int, int]:
@@ -71,14 +89,18 @@ class NvMultiStreamTiler(base.Settings, GstBase.BaseTransform):
         """Start with a black picture."""
         self.set_passthrough(False)
         self.format = structure_of(in_caps, 0).get_string("format")
+        self.canvas = self._black()
+        return True
+
+    def _black(self) -> npt.NDArray[np.uint8]:
         width, height = self.picture_wh
         if self.format == "RGBA":
-            self.canvas = np.zeros((height, width, 4), np.uint8)
-            self.canvas[..., 3] = 255
+            canvas = np.zeros((height, width, 4), np.uint8)
+            canvas[..., 3] = 255
         else:
-            self.canvas = np.full((height * 3 // 2, width), _GREY_UV, np.uint8)
-            self.canvas[:height] = _BLACK_Y
-        return True
+            canvas = np.full((height * 3 // 2, width), _GREY_UV, np.uint8)
+            canvas[:height] = _BLACK_Y
+        return canvas
 
     @base.guarded((Gst.FlowReturn.ERROR, None))
     def do_prepare_output_buffer(self, buffer: Gst.Buffer) -> tuple[Gst.FlowReturn, Any]:
@@ -97,16 +119,23 @@ class NvMultiStreamTiler(base.Settings, GstBase.BaseTransform):
 
     @base.guarded(False)
     def do_sink_event(self, event: Gst.Event) -> bool:
-        """Blacken the tile of a source that was removed."""
+        """Blacken the tile of a source that was removed; in a square grid the others move up."""
         parsed = events.parse(event)
         if parsed is not None and parsed[0] == events.PAD_DELETED and self.canvas is not None:
             tile = self._tile(parsed[1], (1, 1))
             if tile is not None:
                 self._fill(tile)
+            self.sources.discard(parsed[1])
+            self.stale = self.stale or self.settings["square-seq-grid"]
         return bool(GstBase.BaseTransform.do_sink_event(self, event))
 
     def _tiled(self, batch: NvDsBatchMeta) -> NvDsBatchMeta:
-        assert self.canvas is not None
+        known = len(self.sources)
+        self.sources.update(frame.pad_index for frame in batch.frames)
+        grows = self.settings["square-seq-grid"] and len(self.sources) != known
+        if self.canvas is None or self.stale or grows:
+            self.stale = False
+            self.canvas = self._black()
         tiled = batch.copy()
         kept = []
         for frame in tiled.frames:
@@ -129,10 +158,16 @@ class NvMultiStreamTiler(base.Settings, GstBase.BaseTransform):
         if only >= 0:
             width, height = self.picture_wh
             return Tile(0, 0, width, height, frame_wh) if index == only else None
+        rows, columns = self.settings["rows"], self.settings["columns"]
+        if self.settings["square-seq-grid"]:
+            if index not in self.sources:
+                return None
+            index = sorted(self.sources).index(index)
+            rows = columns = math.isqrt(len(self.sources) - 1) + 1
         return tile_of(
             index,
-            rows=self.settings["rows"],
-            columns=self.settings["columns"],
+            rows=rows,
+            columns=columns,
             picture_wh=self.picture_wh,
             frame_wh=frame_wh,
         )
@@ -151,10 +186,11 @@ class NvMultiStreamTiler(base.Settings, GstBase.BaseTransform):
         ]
 
     def _place(self, surface: Surface, tile: Tile) -> None:
+        method = _INTERPOLATIONS[self.settings["interpolation-method"]]
         pixels = [surface.rgba()] if self.format == "RGBA" else list(surface.nv12())
         for source, target in zip(pixels, self._planes(tile), strict=True):
             size = target.shape[1], target.shape[0]
-            target[:] = cv2.resize(source, size, interpolation=cv2.INTER_LINEAR)
+            target[:] = cv2.resize(source, size, interpolation=method)
 
     def _fill(self, tile: Tile) -> None:
         planes = self._planes(tile)

@@ -1,5 +1,6 @@
 """nvvideoconvert: formats, sizes and memories, of single frames and of batches."""
 
+from dataclasses import replace
 from typing import Any
 
 from plugins.standin import buffer_meta
@@ -8,6 +9,7 @@ from plugins.standin.gst import Gst, GstBase, GstVideo, structure_of
 from plugins.standin.metadata import NvDsBatchMeta
 from plugins.standin.pixels import Converter, Crops, rgba_to_nv12, system_buffer, video_info
 from plugins.standin.surface import Surface
+from plugins.standin.turning import swaps_sides, turned, turned_info, turned_rectangle
 
 _FORMATS = (
     "{ NV12, RGBA, RGBx, BGRx, BGRA, RGB, BGR, I420, YV12, YUY2, UYVY, GRAY8, Y444, P010_10LE }"
@@ -28,8 +30,8 @@ class NvVideoConvert(base.Settings, GstBase.BaseTransform):
         base.string("src-crop"),
         base.string("dest-crop"),
         base.boolean("disable-passthrough"),
-        base.uint("flip-method", effect=False),
-        base.uint("interpolation-method", effect=False),
+        base.uint("flip-method", high=7),
+        base.uint("interpolation-method", 6, high=6),
         base.uint("compute-hw", effect=False),
         base.uint("copy-hw", effect=False),
         base.uint("nvbuf-memory-type", effect=False),
@@ -43,6 +45,7 @@ class NvVideoConvert(base.Settings, GstBase.BaseTransform):
         super().__init__()
         self.start_settings()
         self.set_qos_enabled(False)
+        self.source: GstVideo.VideoInfo | None = None
         self.infos: tuple[GstVideo.VideoInfo, GstVideo.VideoInfo] | None = None
         self.to_nvmm = False
         self.crops = Crops()
@@ -57,7 +60,7 @@ class NvVideoConvert(base.Settings, GstBase.BaseTransform):
         result = Gst.Caps.new_empty()
         features = [caps.get_features(index).copy() for index in range(caps.get_size())]
         for index, feature in enumerate(features):
-            result.append_structure_full(structure_of(caps, index), feature)
+            result.append_structure_full(self._turned(structure_of(caps, index)), feature)
         for memory in ("memory:NVMM", "memory:SystemMemory"):
             for index in range(caps.get_size()):
                 structure = structure_of(caps, index)
@@ -69,7 +72,7 @@ class NvVideoConvert(base.Settings, GstBase.BaseTransform):
     @base.guarded(None)
     def do_fixate_caps(self, _direction: Any, caps: Gst.Caps, others: Gst.Caps) -> Gst.Caps:
         """Keep the size and the format where the other side leaves them open."""
-        known = structure_of(caps, 0)
+        known = self._turned(structure_of(caps, 0))
         chosen = _same_size(known, others)
         features = others.get_features(chosen).copy()
         fixed = structure_of(others, chosen)
@@ -88,10 +91,21 @@ class NvVideoConvert(base.Settings, GstBase.BaseTransform):
         result.append_structure_full(fixed, features)
         return result.fixate()
 
+    def _turned(self, structure: Gst.Structure) -> Gst.Structure:
+        """Swap the sides of a caps structure if the flip does; what is no number is left open."""
+        if swaps_sides(self.settings["flip-method"]):
+            sides = [structure.get_int(name) for name in ("height", "width")]
+            for name, (known, side) in zip(("width", "height"), sides, strict=True):
+                structure.remove_field(name)
+                if known:
+                    structure.set_value(name, side)
+        return structure
+
     @base.guarded(False)
     def do_set_caps(self, in_caps: Gst.Caps, out_caps: Gst.Caps) -> bool:
         """Choose between passing and converting."""
-        self.infos = (video_info(in_caps), video_info(out_caps))
+        self.source = video_info(in_caps)
+        self.infos = (self.source, video_info(out_caps))
         self.to_nvmm = out_caps.get_features(0).contains(base.NVMM)
         self.crops = Crops(
             source=parse_crop("src-crop", self.settings["src-crop"]),
@@ -103,9 +117,21 @@ class NvVideoConvert(base.Settings, GstBase.BaseTransform):
             for name in ("width", "height")
         )
         same = same and self.infos[0].finfo.format == self.infos[1].finfo.format
-        keep = same and self.crops == Crops() and not self.settings["disable-passthrough"]
-        self.set_passthrough(keep)
+        flip = self.settings["flip-method"]
+        keep = same and self.crops == Crops() and not flip
+        self.set_passthrough(keep and not self.settings["disable-passthrough"])
+        if flip:
+            self._turn(flip)
         return True
+
+    def _turn(self, flip: int) -> None:
+        """Go on as if the source were the turned frame; its crop is where it was on the frame."""
+        assert self.infos is not None
+        source, target = self.infos
+        self.infos = (turned_info(source, flip), target)
+        if self.crops.source is not None:
+            wh = (source.width, source.height)
+            self.crops = replace(self.crops, source=turned_rectangle(self.crops.source, wh, flip))
 
     # Frames
 
@@ -121,11 +147,11 @@ class NvVideoConvert(base.Settings, GstBase.BaseTransform):
     def _output(self, buffer: Gst.Buffer) -> tuple[Gst.FlowReturn, Any]:
         batch = buffer_meta.get(buffer)
         if batch is None or not batch.surfaces:
-            result = self._convert(buffer)
+            result = self._convert(self._upright(buffer))
         elif self.to_nvmm:
             result = Gst.Buffer.new_allocate(None, 64, None)
         else:
-            result = self._convert(self._frame_of(batch.surfaces[0]))
+            result = self._convert(self._frame_of(self._upright_surface(batch.surfaces[0])))
         duration = buffer.duration
         base.set_times(hash(result), pts_ns=buffer.pts, duration_ns=duration)
         if batch is not None:
@@ -149,6 +175,7 @@ class NvVideoConvert(base.Settings, GstBase.BaseTransform):
         """Convert one frame of a batch; frames of one batch may differ in size (new muxer)."""
         assert self.infos is not None
         source, target = self.infos
+        surface = self._upright_surface(surface)
         name = target.finfo.name
         scaled = (source.width, source.height) != (target.width, target.height)
         if not scaled and self.crops == Crops():
@@ -161,6 +188,28 @@ class NvVideoConvert(base.Settings, GstBase.BaseTransform):
                 return surface
         buffer = self._convert(self._frame_of(surface))
         return Surface(target.width, target.height, name, buffer=buffer, info=target)
+
+    def _upright(self, buffer: Gst.Buffer) -> Gst.Buffer:
+        """Turn a plain frame as flip-method says."""
+        flip = self.settings["flip-method"]
+        return turned(buffer, self.source, flip) if flip else buffer
+
+    def _upright_surface(self, surface: Surface) -> Surface:
+        flip = self.settings["flip-method"]
+        if not flip:
+            return surface
+        info = GstVideo.VideoInfo()
+        info.set_format(
+            GstVideo.VideoFormat.from_string(surface.format), surface.width, surface.height
+        )
+        buffer, after = system_buffer(surface, info), turned_info(info, flip)
+        return Surface(
+            after.width,
+            after.height,
+            surface.format,
+            buffer=turned(buffer, info, flip),
+            info=after,
+        )
 
     def _frame_of(self, surface: Surface) -> Gst.Buffer:
         assert self.infos is not None
@@ -180,7 +229,12 @@ class NvVideoConvert(base.Settings, GstBase.BaseTransform):
             flags |= Gst.BufferCopyFlags.META
             return buffer.copy_region(flags, 0, buffer.get_size())
         if self.converter is None:
-            self.converter = Converter(source, target, self.crops)
+            self.converter = Converter(
+                source,
+                target,
+                self.crops,
+                interpolation=self.settings["interpolation-method"],
+            )
         return self.converter.convert(buffer)
 
 
