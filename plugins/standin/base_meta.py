@@ -100,6 +100,15 @@ class NvDsUserMeta(Struct):
     copy_func: Field[Callable[[Any], Any] | None] = Field(None)
     release_func: Field[Callable[[Any], None] | None] = Field(None)
 
+    @classmethod
+    def of(cls, kind: NvDsMetaType, data: Any, batch: Any = None) -> "NvDsUserMeta":
+        """Make the meta of a kind around its data, as an element attaches it."""
+        made = cls()
+        made.base_meta.batch_meta = batch
+        made.base_meta.meta_type = int(kind)
+        made.user_meta_data = data
+        return made
+
     def copy(self) -> "NvDsUserMeta":
         """Copy the meta; the data by its writer's function, by its own, or not at all."""
         data = self.user_meta_data

@@ -144,10 +144,9 @@ def nvds_obj_enc_finish(ctx: int) -> None:
     for job in jobs:
         jpeg = job.jpeg.result()
         if job.owner is not None:
-            meta = NvDsUserMeta()
-            meta.base_meta.meta_type = int(NvDsMetaType.NVDS_CROP_IMAGE_META)
-            meta.user_meta_data = NvDsObjEncOutParams()
-            meta.user_meta_data.jpeg = jpeg
+            coded = NvDsObjEncOutParams()
+            coded.jpeg = jpeg
+            meta = NvDsUserMeta.of(NvDsMetaType.NVDS_CROP_IMAGE_META, coded)
             job.owner.user_metas.append(meta)
 
 

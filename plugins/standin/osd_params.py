@@ -101,6 +101,21 @@ class NvOSD_TextParams(Struct):  # noqa: N801  NVIDIA's name
         """Read the text itself, for the stand-in elements; pyds gives the address only."""
         return type(self).display_text.text(self)  # type: ignore[no-any-return]
 
+    def stand_in_style(self, left: float, top: float, *, font_size: int, rise_px: int) -> None:
+        """Look as nvinfer and nvtracker have it: white on black, above a box's left top corner."""
+        self.x_offset = _unsigned(left)
+        self.y_offset = _unsigned(top - rise_px)
+        self.set_bg_clr = 1
+        self.text_bg_clr.set(0.0, 0.0, 0.0, 1.0)
+        self.font_params.font_name = "Serif"
+        self.font_params.font_size = font_size
+        self.font_params.font_color.set(1.0, 1.0, 1.0, 1.0)
+
+
+def _unsigned(value: float) -> int:
+    """Convert as aarch64 does, the Jetson: 0 below 0 and for no number (huge on x86-64)."""
+    return int(min(value, 2**32 - 1)) if value > 0 else 0
+
 
 class NvOSD_MaskParams(Struct):  # noqa: N801  NVIDIA's name
     """An instance mask of width x height float32 in `data`, row by row."""

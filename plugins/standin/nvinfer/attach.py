@@ -195,22 +195,11 @@ def attach_tensors(
         network_wh=(network.width, network.height),
     )
     meta.network_info.channels = network.channels
-    user = NvDsUserMeta()
-    user.base_meta.batch_meta = batch
-    user.base_meta.meta_type = int(NvDsMetaType.NVDSINFER_TENSOR_OUTPUT_META)
-    user.user_meta_data = meta
-    user_metas.append(user)
+    user_metas.append(NvDsUserMeta.of(NvDsMetaType.NVDSINFER_TENSOR_OUTPUT_META, meta, batch))
 
 
 def _style_text(text: NvOSD_TextParams, left: float, top: float) -> None:
-    # A negative float as unsigned is 0 on aarch64 (and huge on x86-64): the Jetson's value.
-    text.x_offset = max(0, int(left))
-    text.y_offset = max(0, int(top - _TEXT_RISE_PX))
-    text.set_bg_clr = 1
-    text.text_bg_clr.set(0.0, 0.0, 0.0, 1.0)
-    text.font_params.font_name = "Serif"
-    text.font_params.font_size = 11
-    text.font_params.font_color.set(1.0, 1.0, 1.0, 1.0)
+    text.stand_in_style(left, top, font_size=11, rise_px=_TEXT_RISE_PX)
 
 
 def _cut(label: str) -> str:

@@ -193,11 +193,8 @@ class NvTracker(BatchTransform):
         """Give a batch a past-frame meta, which the plugin does for each, empty or not."""
         sizes = self._places.batches.sizes
         past.numAllocated = sizes[number] if sizes else batch.max_frames_in_batch
-        user = NvDsUserMeta()
-        user.base_meta.batch_meta = batch
-        user.base_meta.meta_type = int(NvDsMetaType.NVDS_TRACKER_PAST_FRAME_META)
-        user.user_meta_data = past
-        batch.user_metas.append(user)
+        kind = NvDsMetaType.NVDS_TRACKER_PAST_FRAME_META
+        batch.user_metas.append(NvDsUserMeta.of(kind, past, batch))
 
     def _stream(self, pad_index: int) -> StreamTracker:
         config = self._configs[self._places.place(pad_index)]

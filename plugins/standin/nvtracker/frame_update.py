@@ -198,19 +198,12 @@ class FrameUpdater:
 
     def _write_text(self, meta: NvDsObjectMeta) -> None:
         text, rect = meta.text_params, meta.rect_params
-        text.font_params.font_name = "Serif"
-        text.font_params.font_size = 10
-        text.font_params.font_color.set(1.0, 1.0, 1.0, 1.0)
-        text.set_bg_clr = 1
-        text.text_bg_clr.set(0.0, 0.0, 0.0, 1.0)
+        text.stand_in_style(rect.left, rect.top, font_size=10, rise_px=_TEXT_RISE_PX)
         if self.show_id:
             # printf writes a null text as (null), in 127 bytes at most.
             shown = text.stand_in_text()
             line = f"{'(null)' if shown is None else shown} {meta.object_id}"
             text.display_text = line.encode()[:127].decode("utf-8", "ignore")
-        # A negative float as unsigned is 0 on aarch64 (and huge on x86-64): the Jetson's value.
-        text.x_offset = max(0, int(rect.left))
-        text.y_offset = max(0, int(rect.top - _TEXT_RISE_PX))
 
 
 def clip(box: Floats, frame_wh: tuple[int, int]) -> Floats | None:

@@ -8,10 +8,13 @@ import numpy as np
 import pytest
 
 from plugins.standin.metadata import UNTRACKED_OBJECT_ID, NvDsBatchMeta, NvDsMetaType
+from plugins.standin.nvinfer.attach import attach_detections
 from plugins.standin.nvinfer.config import load_config
 from plugins.standin.nvinfer.inference import IN_FLIGHT, Inference
+from plugins.standin.nvinfer.postprocess import Candidates
 from plugins.standin.nvinfer.preprocess import ConversionError
 from ropewatch.errors import ModelError
+from ropewatch.preprocess import place
 from tests.standin.nvinfer import tiny
 
 PERSON = (100.0, 100.0, 40.0, 80.0)
@@ -87,6 +90,24 @@ def test_detections_become_objects_in_muxer_pixels(tmp_path: Path) -> None:
     assert (meta.text_params.x_offset, meta.text_params.y_offset) == (100, 80)
     assert (rect.border_width, rect.border_color.red, rect.has_bg_color) == (3, 1.0, 0)
     assert batch.frames[0].bInferDone == 1
+
+
+def test_a_box_that_is_no_number_is_attached_with_a_text_at_the_frame_s_corner(
+    tmp_path: Path,
+) -> None:
+    detect = primary(tmp_path, [], cluster_mode=4)
+    nan = np.full((1, 4), np.nan, np.float32)
+    found = Candidates(np.zeros(1, np.int64), nan, np.ones(1, np.float32))
+    batch = tiny.batch_of((0, 0, tiny.grey(9)))
+    placed = place((640, 360), (64, 32), keep_aspect=False, symmetric=False)
+
+    attach_detections(
+        batch.frames[0], found, detect.config, (), placed=placed, frame_wh=(640, 360)
+    )
+
+    (meta,) = batch.frames[0].objects
+    assert np.isnan(meta.rect_params.width)
+    assert (meta.text_params.x_offset, meta.text_params.y_offset) == (0, 0)
 
 
 def test_letterboxed_detections_come_back_to_the_frame(tmp_path: Path) -> None:
