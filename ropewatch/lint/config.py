@@ -1,11 +1,13 @@
 """One nvinfer configuration as the rules see it: typed values, lines, labels, manifest, role."""
 
 import difflib
+import re
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 
 from ropewatch import manifest
+from ropewatch.engine_names import ENGINE_NAME
 from ropewatch.errors import ModelError
 from ropewatch.lint.source import ConfigText, Entry, read_value
 from ropewatch.nvinfer_keys import (
@@ -200,6 +202,10 @@ class Config:
             return None if engine is None else manifest.onnx_of_engine(engine)
         except ModelError:
             return None
+
+    def named_engine(self) -> re.Match[str] | None:
+        """Read batch, device and precision from model-engine-file; None of a name of its own."""
+        return ENGINE_NAME.search(self.words("model-engine-file"))
 
     def manifest(self) -> manifest.Manifest | None:
         """Return the manifest beside the ONNX, where there is a readable one."""

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from ropewatch.engine_names import ENGINE_NAME
 from ropewatch.errors import ModelError
 from ropewatch.labels import read_classifier_labels
 from ropewatch.lint.config import Config, Role
@@ -201,7 +200,7 @@ def _filter(config: Config) -> Iterator[str]:
 
 
 def _engine(config: Config) -> Iterator[str]:
-    found = ENGINE_NAME.search(config.words("model-engine-file"))
+    found = config.named_engine()
     if found is not None:
         yield f"by its name the engine is for batches of {found['batch']}, {found['precision']}"
     onnx = config.onnx()

@@ -1,6 +1,7 @@
 """RW2..: the configuration against the model's manifest, its labels and its engine."""
 
-from collections.abc import Iterator
+import functools
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from ropewatch import manifest
@@ -8,11 +9,23 @@ from ropewatch.engine_names import ENGINE_NAME, engine_name
 from ropewatch.errors import ModelError
 from ropewatch.labels import read_classifier_labels, read_detector_labels
 from ropewatch.lint.config import CLASSIFIER, DETECTOR, Config
-from ropewatch.lint.findings import Edit, Hit, Severity, rule
+from ropewatch.lint.findings import Edit, Find, Hit, Severity, rule
 
 _MODES: Final = {0: "fp32", 1: "int8", 2: "fp16", 3: "best"}
 # nvinfer computes in float32; a manifest keeps more digits than a file needs.
 _TOLERANCE: Final = 1e-4
+
+
+def of_model(look: Callable[[Config, manifest.Manifest], Iterator[Hit]]) -> Find:
+    """Look only where the model has a manifest."""
+
+    @functools.wraps(look)
+    def find(config: Config) -> Iterator[Hit]:
+        model = config.manifest()
+        if model is not None:
+            yield from look(config, model)
+
+    return find
 
 
 @rule(
@@ -22,11 +35,9 @@ _TOLERANCE: Final = 1e-4
     "the network would see other pixels than in training, and no message would say so",
     "copy the manifest's value",
 )
-def preprocessing(config: Config) -> Iterator[Hit]:
+@of_model
+def preprocessing(config: Config, model: manifest.Manifest) -> Iterator[Hit]:
     """Yield keys whose value is not the manifest's."""
-    model = config.manifest()
-    if model is None:
-        return
     wanted = model.preprocessing
     expected: dict[str, float] = {
         "net-scale-factor": wanted.net_scale_factor,
@@ -56,10 +67,11 @@ def preprocessing(config: Config) -> Iterator[Hit]:
     "nvinfer rejects the engine, or builds another one than was checked",
     "copy the manifest's channels;height;width",
 )
-def dims(config: Config) -> Iterator[Hit]:
+@of_model
+def dims(config: Config, model: manifest.Manifest) -> Iterator[Hit]:
     """Yield dims that are not the model's."""
-    model, given = config.manifest(), config.numbers("infer-dims")
-    if model is None or not given:
+    given = config.numbers("infer-dims")
+    if not given:
         return
     shape = model.inputs[0].shape[1:]
     fits = len(shape) == len(given) and all(
@@ -79,10 +91,11 @@ def dims(config: Config) -> Iterator[Hit]:
     "classes would carry other names than the model means, in another order or number",
     "write the manifest's labels into the labels file, in its order",
 )
-def manifest_labels(config: Config) -> Iterator[Hit]:
+@of_model
+def manifest_labels(config: Config, model: manifest.Manifest) -> Iterator[Hit]:
     """Yield a labels file that does not say what the manifest says."""
-    model, found = config.manifest(), _labels(config)
-    if model is not None and found and found != model.labels:
+    found = _labels(config)
+    if found and found != model.labels:
         what = f"{', '.join(found)}; the manifest says {', '.join(model.labels)}"
         yield Hit(what, key="labelfile-path")
 
@@ -94,11 +107,11 @@ def manifest_labels(config: Config) -> Iterator[Hit]:
     "nvinfer reads the outputs of another kind of network",
     "set network-type=0 for a detector, 1 for a classifier",
 )
-def kind(config: Config) -> Iterator[Hit]:
+@of_model
+def kind(config: Config, model: manifest.Manifest) -> Iterator[Hit]:
     """Yield a detector's file for a classifier, and the other way round."""
-    model = config.manifest()
     wanted = {"detector": DETECTOR, "classifier": CLASSIFIER}
-    if model is not None and config.network_type not in (wanted[model.kind], 100):
+    if config.network_type not in (wanted[model.kind], 100):
         what = f"network-type={config.network_type}, the manifest says {model.kind}"
         yield Hit(what, key="network-type")
 
@@ -179,7 +192,7 @@ def rebuilt(config: Config) -> Iterator[Hit]:
 )
 def small_engine(config: Config) -> Iterator[Hit]:
     """Yield batch sizes above what the engine's name says."""
-    match = ENGINE_NAME.search(config.words("model-engine-file"))
+    match = config.named_engine()
     if match is not None and int(match["batch"]) < config.integer("batch-size"):
         what = f"batch-size={config.integer('batch-size')}, the engine is for {match['batch']}"
         yield Hit(what, key="batch-size")
@@ -194,7 +207,7 @@ def small_engine(config: Config) -> Iterator[Hit]:
 )
 def other_precision(config: Config) -> Iterator[Hit]:
     """Yield engine names that say another precision than network-mode."""
-    match = ENGINE_NAME.search(config.words("model-engine-file"))
+    match = config.named_engine()
     wanted = _MODES[config.integer("network-mode")]
     if match is not None and match["precision"] != wanted and not config.flag("strongly-typed"):
         mode = config.integer("network-mode")
@@ -247,10 +260,10 @@ def changed_onnx(config: Config) -> Iterator[Hit]:
     "ropewatch's detectors give every candidate; without NMS one person becomes many",
     "set cluster-mode=2",
 )
-def unclustered(config: Config) -> Iterator[Hit]:
+@of_model
+def unclustered(config: Config, model: manifest.Manifest) -> Iterator[Hit]:
     """Yield our detectors under another cluster mode than NMS."""
-    model = config.manifest()
-    if model is not None and model.kind == "detector" and config.cluster_mode not in (0, 2):
+    if model.kind == "detector" and config.cluster_mode not in (0, 2):
         what = f"cluster-mode={config.cluster_mode}"
         yield Hit(what, key="cluster-mode", edits=(Edit("cluster-mode", "2"),))
 
@@ -262,13 +275,11 @@ def unclustered(config: Config) -> Iterator[Hit]:
     "nvinfer cannot build or use an engine whose height and width nobody says: invalid dims",
     "write infer-dims=3;height;width",
 )
-def open_dims(config: Config) -> Iterator[Hit]:
+@of_model
+def open_dims(config: Config, model: manifest.Manifest) -> Iterator[Hit]:
     """Yield models with a symbolic height or width."""
-    model = config.manifest()
-    if model is None or config.numbers("infer-dims"):
-        return
     shape = model.inputs[0].shape[1:]
-    if any(isinstance(one, str) for one in shape):
+    if not config.numbers("infer-dims") and any(isinstance(one, str) for one in shape):
         yield Hit(f"no infer-dims, the manifest says {';'.join(map(str, shape))}")
 
 
@@ -279,13 +290,11 @@ def open_dims(config: Config) -> Iterator[Hit]:
     "a parser that reads float32 reads nonsense from them, and no message would say so",
     "export with float32 outputs, or write output-io-formats=NAME:fp32:chw for each",
 )
-def half_outputs(config: Config) -> Iterator[Hit]:
+@of_model
+def half_outputs(config: Config, model: manifest.Manifest) -> Iterator[Hit]:
     """Yield models whose outputs nobody converts back."""
-    model = config.manifest()
-    if model is None or config.given("output-io-formats"):
-        return
     halves = [one.name for one in model.outputs if one.dtype == "float16"]
-    if halves:
+    if halves and not config.given("output-io-formats"):
         yield Hit(f"float16: {', '.join(halves)}", key="output-io-formats")
 
 
@@ -297,15 +306,13 @@ def half_outputs(config: Config) -> Iterator[Hit]:
     "kept of a frame is garbage",
     "set custom-lib-path and parse-bbox-func-name, as in configs/nvinfer/demo_person.txt",
 )
-def no_parser(config: Config) -> Iterator[Hit]:
+@of_model
+def no_parser(config: Config, model: manifest.Manifest) -> Iterator[Hit]:
     """Yield our detectors that nvinfer's own parser would read."""
-    model = config.manifest()
-    if model is None or model.kind != "detector" or config.network_type != DETECTOR:
-        return
-    for key in ("custom-lib-path", "parse-bbox-func-name"):
-        if not config.words(key):
-            yield Hit(f"{key} is missing", key=key)
-            return
+    keys = ("custom-lib-path", "parse-bbox-func-name")
+    missing = [key for key in keys if not config.words(key)]
+    if missing and model.kind == "detector" and config.network_type == DETECTOR:
+        yield Hit(f"{missing[0]} is missing", key=missing[0])
 
 
 def _labels(config: Config) -> tuple[str, ...]:

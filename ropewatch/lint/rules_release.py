@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 
 from ropewatch.element_properties import since
-from ropewatch.engine_names import ENGINE_NAME
 from ropewatch.lint.config import Config, Role, key_of
 from ropewatch.lint.findings import Hit, Severity, rule
 from ropewatch.lint.rules_cameras import is_rtsp
@@ -79,7 +78,7 @@ def property_not_known(config: Config) -> Iterator[Hit]:
 def half_precision(config: Config) -> Iterator[Hit]:
     """Yield the site's classifier if its engine is FP16."""
     use = config.use
-    match = ENGINE_NAME.search(config.words("model-engine-file"))
+    match = config.named_engine()
     if use is None or use.role is not Role.CLASSIFIER or match is None:
         return
     if config.target is Release.DS_7_1 and match["precision"] == "fp16":

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 
-from ropewatch.engine_names import ENGINE_NAME
 from ropewatch.errors import ModelError
 from ropewatch.labels import read_classifier_labels
 from ropewatch.lint.config import Config, Role, SiteUse
@@ -184,7 +183,7 @@ def ungated(config: Config) -> Iterator[Hit]:
 def cameras(config: Config) -> Iterator[Hit]:
     """Yield detector engines that are too small for the site."""
     use = _as(config, Role.DETECTOR)
-    match = ENGINE_NAME.search(config.words("model-engine-file"))
+    match = config.named_engine()
     if use is not None and match is not None and int(match["batch"]) < len(use.site.sources):
         what = f"{len(use.site.sources)} cameras, the engine is for {match['batch']}"
         yield Hit(what, key="model-engine-file")
@@ -267,7 +266,7 @@ def polarity(config: Config) -> Iterator[Hit]:
 def small_batch(config: Config) -> Iterator[Hit]:
     """Yield a detector's batch-size that the site exceeds; a named engine's own is RW308."""
     use = _as(config, Role.DETECTOR)
-    named = ENGINE_NAME.search(config.words("model-engine-file"))
+    named = config.named_engine()
     if use is None or (named is not None and int(named["batch"]) < len(use.site.sources)):
         return
     if config.integer("batch-size") < len(use.site.sources):
