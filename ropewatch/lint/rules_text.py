@@ -67,6 +67,8 @@ def bad_value(config: Config) -> Iterator[Hit]:
         key = key_of(entry)
         if key is None or entry.text is None or (config.text.is_yaml and key.ini_only):
             continue
+        if entry.group != PROPERTY_GROUP and config.network_type not in (0, 3):
+            continue  # nvinfer does not read the group, see RW010
         if config.text.is_yaml and entry.text.strip().lower() in ("true", "false"):
             continue
         if typed(entry, is_yaml=config.text.is_yaml) is None:

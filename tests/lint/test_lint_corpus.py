@@ -89,6 +89,13 @@ def test_a_refused_value_is_not_taken_for_the_default(tmp_path: Path) -> None:
     assert "RW110" not in codes
 
 
+def test_a_value_in_a_group_that_nvinfer_does_not_read_is_no_error(tmp_path: Path) -> None:
+    path = case_of("RW010", tmp_path)
+    path.write_text(path.read_text() + "\n[class-attrs-0]\nnms-iou-threshold=seven\n")
+
+    assert {one.code for one in check_files([path])} == {"RW010"}
+
+
 @pytest.mark.parametrize("text", ["[property]\nno equals sign\n", "gie-unique-id=1\n", "", "\xff"])
 def test_what_glib_refuses_is_unusable(text: str, tmp_path: Path) -> None:
     path = tmp_path / "config.txt"

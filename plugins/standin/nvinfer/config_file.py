@@ -48,13 +48,18 @@ def read_config_file(path: Path) -> FileValues:
             f"a file that ends in .yml or .yaml is read as YAML, any other as ini"
         )
     found = FileValues(path)
-    for name, raw in groups.items():
-        if name == PROPERTY_GROUP:
-            found.properties = _typed(found, name, raw, PROPERTY_KEYS)
-        elif name.startswith(CLASS_GROUP_PREFIX):
+    found.properties = _typed(found, PROPERTY_GROUP, groups[PROPERTY_GROUP], PROPERTY_KEYS)
+    for name, raw in groups.items() if _has_classes(found.properties) else ():
+        if name.startswith(CLASS_GROUP_PREFIX):
             suffix = name[len(CLASS_GROUP_PREFIX) :]
             found.classes[suffix] = _typed(found, name, raw, CLASS_KEYS)
     return found
+
+
+def _has_classes(properties: Group) -> bool:
+    """Say whether nvinfer reads class groups: of detectors of both kinds, and no others."""
+    legacy = int(bool(properties.get("is-classifier")))
+    return properties.get("network-type", legacy) in (0, 3)
 
 
 def _typed(

@@ -125,13 +125,15 @@ class ModelUpdates:
             self._notify(Status.UNKNOWN_ERROR, path, reason)
             return
         make = config_of_engine if engine else config_of_file
+        step = "Initialization of new model params failed"
         try:
-            inference = Inference(make(current.config, Path(path)))
+            config = make(current.config, Path(path))
+            step = "Creation new model context failed"
+            inference = Inference(config)
         except Exception as error:
             if not isinstance(error, ModelError):
                 log.exception("new model failed path=%s", path)
-            reason = f"Creation new model context failed: {error}"
-            self._notify(Status.CONFIG_FAILED, path, reason)
+            self._notify(Status.CONFIG_FAILED, path, f"{step}: {error}")
             return
         old, new = current.session.input, inference.session.input
         if (old.width, old.height) != (new.width, new.height):

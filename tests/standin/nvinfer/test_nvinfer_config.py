@@ -46,6 +46,13 @@ def test_a_group_of_no_class_is_refused(file: Path, group: str) -> None:
         load_config(ini(file, f"[{group}]\ntopk=3\n", **DETECTOR))
 
 
+@pytest.mark.parametrize("key", ["network-type=1", "is-classifier=1"])
+def test_class_groups_of_a_classifier_are_not_read(file: Path, key: str) -> None:
+    file.write_text(f"[property]\ngie-unique-id=1\n{key}\n[class-attrs-all]\ntopk=no\nx=1\n")
+
+    assert load_config(file).notes == ()
+
+
 def test_unknown_keys_are_noted_and_unknown_groups_are_not(file: Path) -> None:
     config = load_config(ini(file, "[other]\nx=1\n", netmode=3, **DETECTOR))
 

@@ -150,8 +150,21 @@ def test_a_configuration_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
 
         warning = run.warning()
         assert warning.startswith("[UID 1]: Load new model:")
+        assert "failed, reason: Initialization of new model params failed: " in warning
         assert "none.txt: no such file" in warning
         assert wait_for(lambda: run.updates[-1] == (1, str(tmp_path / "none.txt")))
+
+
+def test_a_model_that_cannot_be_loaded_is_refused_as_a_context(tmp_path: Path) -> None:
+    first = write(tmp_path, "first", LEFT)
+    other = write(tmp_path, "other", RIGHT)
+    (tmp_path / "other.onnx").write_bytes(b"no model")
+
+    with running(first) as run:
+        run.element.set_property("config-file-path", str(other))
+
+        assert "failed, reason: Creation new model context failed: " in run.warning()
+        assert wait_for(lambda: run.updates[-1] == (1, str(other)))
 
 
 def old(folder: Path) -> InferConfig:
