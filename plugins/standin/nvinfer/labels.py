@@ -11,13 +11,16 @@ Labels = tuple[tuple[str, ...], ...]
 def read_labels(path: Path | None, *, config: Path) -> Labels:
     """Read a labels file as nvinfer does: lines, each divided by ;, empty lines skipped.
 
+    Nothing is stripped: blanks, carriage returns and a byte order mark belong to their label.
+
     Raises:
         ModelError: the file is named and cannot be read; nvinfer does not start either.
     """
     if path is None:
         return ()
     try:
-        text = path.read_text("utf-8")
+        # As bytes: a carriage return is a part of the label, as in C.
+        text = path.read_bytes().decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ModelError(
             f"{config}: labelfile-path: {path}: {error}, want a readable labels file; correct it"

@@ -4,6 +4,7 @@ Exact here: which pixels are taken, where they land, padding, normalisation. App
 sampling grid and the colour conversion, which NVIDIA does not document.
 """
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -119,9 +120,9 @@ class Preprocessor:
         self._config = config
         self._filter = _FILTERS[config.scaling_filter]
         scale = config.net_scale_factor
-        # A factor of 0 or less makes nvinfer forget the offsets too.
+        # A factor of 0 or less makes nvinfer forget the offsets too, and not a mean file.
         self._scale = np.float32(scale if scale > 0 else 1.0)
-        self._mean = _mean(config, network) if scale > 0 else np.zeros((1, 1, 1), np.float32)
+        self._mean = _mean(config, network, offsets=config.offsets if scale > 0 else ())
         self._padding = self._scale * (np.float32(0) - self._mean)
 
     def placement(self, crop: Crop, frame_wh: tuple[int, int]) -> Placement:
@@ -203,32 +204,34 @@ def _half(even: slice) -> slice:
     return slice(even.start // 2, even.stop // 2)
 
 
-def _mean(config: InferConfig, network: NetworkInput) -> Floats:
+def _mean(config: InferConfig, network: NetworkInput, *, offsets: tuple[float, ...]) -> Floats:
     """Return what is subtracted: (C, 1, 1) from offsets or (C, H, W) from a mean file."""
-    if config.mean_file is not None:
-        return _read_ppm(config.mean_file, network)
-    if not config.offsets:
-        return np.zeros((network.channels, 1, 1), np.float32)
-    if len(config.offsets) != network.channels:
+    if offsets and len(offsets) != network.channels:
         raise ModelError(
-            f"{config.path}: offsets: {len(config.offsets)} numbers, want {network.channels}, one "
+            f"{config.path}: offsets: {len(offsets)} numbers, want {network.channels}, one "
             f"for each channel of the network; correct offsets"
         )
-    return np.array(config.offsets, np.float32).reshape(-1, 1, 1)
+    if config.mean_file is not None:
+        return _read_ppm(config.mean_file, network)
+    if not offsets:
+        return np.zeros((network.channels, 1, 1), np.float32)
+    return np.array(offsets, np.float32).reshape(-1, 1, 1)
 
 
 def _read_ppm(path: Path, network: NetworkInput) -> Floats:
-    """Read a mean image; like nvinfer, take the pixels as bytes whichever magic the file has."""
+    """Read a mean image as nvinfer does: bytes behind the header, as many as the network has."""
     wanted = f"want a binary PPM of {network.width}x{network.height} pixels; correct mean-file"
     if not path.is_file():
         raise ModelError(f"{path}: no such file, {wanted}")
-    fields = path.read_bytes().split(maxsplit=4)
+    content = path.read_bytes()
+    header = re.match(rb"\s*(\S+)\s+(\S+)\s+(\S+)\s+\S+\s", content)
+    fields = header.groups() if header is not None else (content[:20],)
     size = (str(network.width).encode(), str(network.height).encode())
-    count = network.width * network.height * 3
-    if len(fields) < 5 or fields[0] not in (b"P3", b"P6") or tuple(fields[1:3]) != size:
-        raise ModelError(f"{path}: {fields[:3]} is its beginning, {wanted}")
-    pixels = np.frombuffer(path.read_bytes()[-count:], np.uint8)
+    if header is None or fields[0] not in (b"P3", b"P6") or fields[1:] != size:
+        raise ModelError(f"{path}: {fields} is its beginning, {wanted}")
+    count = network.width * network.height * network.channels
+    pixels = np.frombuffer(content[header.end() : header.end() + count], np.uint8)
     if pixels.size != count:
         raise ModelError(f"{path}: {pixels.size} bytes of pixels, want {count}; correct mean-file")
-    image = pixels.reshape(network.height, network.width, 3)[..., : network.channels]
+    image = pixels.reshape(network.height, network.width, network.channels)
     return np.ascontiguousarray(image.transpose(2, 0, 1), np.float32)

@@ -118,6 +118,13 @@ def test_labels_are_lines_of_classes_and_empty_lines_do_not_count(tmp_path: Path
     assert read_labels(path, config=path) == (("a", "b"), ("c", "", "d"))
 
 
+def test_labels_keep_what_stands_around_them_as_in_c(tmp_path: Path) -> None:
+    path = tmp_path / "labels.txt"
+    path.write_bytes(b"\xef\xbb\xbfa; b\r\nc\r\n")
+
+    assert read_labels(path, config=path) == (("\ufeffa", " b\r"), ("c\r",))
+
+
 def test_a_missing_labels_file_names_config_and_key(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"sgie\.txt: labelfile-path: .*none\.txt"):
         read_labels(tmp_path / "none.txt", config=Path("sgie.txt"))
