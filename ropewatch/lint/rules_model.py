@@ -315,6 +315,28 @@ def no_parser(config: Config, model: manifest.Manifest) -> Iterator[Hit]:
         yield Hit(f"{missing[0]} is missing", key=missing[0])
 
 
+@rule(
+    "RW216",
+    Severity.WARNING,
+    "label with something invisible around it",
+    "nvinfer strips nothing: blanks, carriage returns and a byte order mark become a part of the "
+    "label, which then equals no other spelling of it",
+    "save the labels file with line ends of Unix, as UTF-8 without a mark, and without blanks "
+    "around labels",
+)
+def unstripped_label(config: Config) -> Iterator[Hit]:
+    """Yield the first label of a file that is not what it looks like."""
+    path = config.path("labelfile-path")
+    if path is None or not path.is_file() or config.network_type not in (DETECTOR, CLASSIFIER):
+        return
+    lines = path.read_bytes().decode("utf-8", "replace").split("\n")
+    for number, line in enumerate(lines, 1):
+        for label in line.split(";"):
+            if label != label.strip().removeprefix("\ufeff"):
+                yield Hit(f"{label!r}", line=number, file=path)
+                return
+
+
 def _labels(config: Config) -> tuple[str, ...]:
     """Labels of a well-shaped file, else nothing; the shape is RW205's."""
     path = config.path("labelfile-path")
