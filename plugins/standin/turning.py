@@ -88,6 +88,12 @@ def _plane(flat: Bytes, info: GstVideo.VideoInfo, plane: int, offset: int, strid
     pixel = info.finfo.pixel_stride[component]
     columns = -(-info.width >> info.finfo.w_sub[component])
     rows = -(-info.height >> info.finfo.h_sub[component])
+    wanted = offset + stride * (rows - 1) + columns * pixel
+    if wanted > flat.size:
+        raise ValueError(
+            f"flip-method: the buffer has {flat.size} bytes, want at least {wanted} for "
+            f"{info.width}x{info.height} {info.finfo.name}"
+        )
     return np.lib.stride_tricks.as_strided(
         flat[offset:], (rows, columns, pixel), (stride, pixel, 1)
     )

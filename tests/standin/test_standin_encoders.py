@@ -126,3 +126,12 @@ def test_delimiters_and_repeated_headers_are_as_told(tmp_path: Path, wanted: boo
     # x264 repeats them in any case.
     assert len(h264(avc, H264_SPS)) == 3
     assert (len(h265(hevc, {H265_SPS})) >= 3) is wanted
+
+
+def test_the_usability_information_is_in_the_headers_if_it_is_wanted(tmp_path: Path) -> None:
+    without, having = (
+        len(h264(encoded(tmp_path, f"nvv4l2h264enc insert-vui={wanted}"), H264_SPS)[0])
+        for wanted in (False, True)
+    )
+
+    assert having > without

@@ -195,7 +195,7 @@ def test_tiles_mix_greys_unless_they_take_the_nearest(method: int | None) -> Non
     )
 
     mixed = bool(set(np.unique(luma)) - {40, 200})
-    assert mixed is (method in (1, 2, 3, 4, 5))
+    assert mixed is (method in (None, 1, 2, 3, 4, 5))
 
 
 def test_a_converter_before_the_tiler_keeps_the_frames_size() -> None:

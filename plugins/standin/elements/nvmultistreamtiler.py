@@ -43,7 +43,7 @@ class NvMultiStreamTiler(base.Settings, GstBase.BaseTransform):
         base.integer("show-source", -1, low=-1),
         base.string("custom-tile-config", effect=False),
         base.boolean("square-seq-grid"),
-        base.uint("interpolation-method", 6, high=6),
+        base.uint("interpolation-method", 1, high=6),
         base.uint("compute-hw", effect=False),
         base.uint("nvbuf-memory-type", effect=False),
         base.uint("buffer-pool-size", 4, effect=False),

@@ -48,6 +48,7 @@ class NvVideoConvert(base.Settings, GstBase.BaseTransform):
         self.source: GstVideo.VideoInfo | None = None
         self.infos: tuple[GstVideo.VideoInfo, GstVideo.VideoInfo] | None = None
         self.to_nvmm = False
+        self.flip = 0
         self.crops = Crops()
         self.converter: Converter | None = None
         base.cure_floating(self)
@@ -117,21 +118,22 @@ class NvVideoConvert(base.Settings, GstBase.BaseTransform):
             for name in ("width", "height")
         )
         same = same and self.infos[0].finfo.format == self.infos[1].finfo.format
-        flip = self.settings["flip-method"]
-        keep = same and self.crops == Crops() and not flip
+        self.flip = self.settings["flip-method"]
+        keep = same and self.crops == Crops() and not self.flip
         self.set_passthrough(keep and not self.settings["disable-passthrough"])
-        if flip:
-            self._turn(flip)
+        if self.flip:
+            self._turn()
         return True
 
-    def _turn(self, flip: int) -> None:
+    def _turn(self) -> None:
         """Go on as if the source were the turned frame; its crop is where it was on the frame."""
         assert self.infos is not None
         source, target = self.infos
-        self.infos = (turned_info(source, flip), target)
+        self.infos = (turned_info(source, self.flip), target)
         if self.crops.source is not None:
             wh = (source.width, source.height)
-            self.crops = replace(self.crops, source=turned_rectangle(self.crops.source, wh, flip))
+            rectangle = turned_rectangle(self.crops.source, wh, self.flip)
+            self.crops = replace(self.crops, source=rectangle)
 
     # Frames
 
@@ -190,24 +192,22 @@ class NvVideoConvert(base.Settings, GstBase.BaseTransform):
         return Surface(target.width, target.height, name, buffer=buffer, info=target)
 
     def _upright(self, buffer: Gst.Buffer) -> Gst.Buffer:
-        """Turn a plain frame as flip-method says."""
-        flip = self.settings["flip-method"]
-        return turned(buffer, self.source, flip) if flip else buffer
+        """Turn a plain frame as flip-method said when the caps came."""
+        return turned(buffer, self.source, self.flip) if self.flip else buffer
 
     def _upright_surface(self, surface: Surface) -> Surface:
-        flip = self.settings["flip-method"]
-        if not flip:
+        if not self.flip:
             return surface
         info = GstVideo.VideoInfo()
         info.set_format(
             GstVideo.VideoFormat.from_string(surface.format), surface.width, surface.height
         )
-        buffer, after = system_buffer(surface, info), turned_info(info, flip)
+        buffer, after = system_buffer(surface, info), turned_info(info, self.flip)
         return Surface(
             after.width,
             after.height,
             surface.format,
-            buffer=turned(buffer, info, flip),
+            buffer=turned(buffer, info, self.flip),
             info=after,
         )
 
