@@ -19,10 +19,10 @@ log = logging.getLogger("ropewatch.standin")
 MISSING = {
     "nvinferserver": "Triton's configuration and protocol; with an ONNX model use nvinfer",
     "nvdspreprocess": "tensors prepared outside nvinfer, and its regions",
-    "nvdsanalytics": "lines, regions and their metadata",
-    "nvmsgconv": "event messages and their payloads",
+    "nvdsanalytics": "its regions, lines and directions, and what it counts there",
+    "nvmsgconv": "the payloads of its schemas, in JSON and protobuf",
     "nvmsgbroker": "the protocol adapters' libraries",
-    "nvsegvisual": "segmentation networks and their metadata",
+    "nvsegvisual": "segmentation networks in nvinfer, and their colours",
     "nvof": "optical flow, which is hardware on the device",
     "nvofvisual": "optical flow, which is hardware on the device",
     "nvdslogger": "counting frames a second; leave the element out",
