@@ -9,7 +9,7 @@ from pathlib import Path
 from deepstream.backend import Backend
 from deepstream.birth import Birth
 from deepstream.changes import Audit, Changes
-from deepstream.classifying import make_classifying
+from deepstream.classifying import Classifying, make_classifying
 from deepstream.commander import Commander
 from deepstream.dispatcher import Dispatcher, Handler
 from deepstream.graph import Graph, build_graph
@@ -21,15 +21,14 @@ from deepstream.models import model_versions
 from deepstream.nvinfer_config import refuse_faults
 from deepstream.outbox import Outbox
 from deepstream.plan import is_live, make_plan
-from deepstream.probes.guard import Stage
-from deepstream.probes.scores import Scores
+from deepstream.probes.guard import BatchStage, Stage
 from deepstream.probes.smooth import SmoothStage
 from deepstream.publisher import Publisher
 from deepstream.recorder import Recorder
 from deepstream.reporter import Reporter, no_picture
 from deepstream.snapshots import FRAME_QUALITY, Snapshots
 from deepstream.telemetry import TelemetryTeller
-from ropewatch.decision import to_ns
+from ropewatch.budget import Budget
 from ropewatch.errors import SettingsError
 from ropewatch.labels import check_person_class, read_detector_labels
 from ropewatch.lint.check import site_configs
@@ -37,7 +36,6 @@ from ropewatch.lint.config import Config
 from ropewatch.monitor import SourceMonitor
 from ropewatch.nvinfer_keys import PGIE_ID, SGIE_ID
 from ropewatch.settings import SiteSettings
-from ropewatch.spread import Spread
 from ropewatch.wire import Wire
 
 
@@ -87,17 +85,18 @@ def compose(site: SiteSettings, backend: Backend) -> App:
         pgie_id=PGIE_ID,
         sgie_id=SGIE_ID,
     )
-    spreads = _make_spreads(site)
-    classifying = make_classifying(site, classifier, door, spreads)
+    classifying = make_classifying(site, classifier, door)
     voice = _make_voice(site, backend, {**versions, **classifying.versions})
-    smooth = _make_smooth(site, voice, door, scores=classifying.scores, spreads=spreads)
-    stages: dict[str, Stage] = {**classifying.stages, "smooth": smooth}
+    smooth = _make_smooth(site, voice, door, classifying)
+    stages: dict[str, Stage | BatchStage] = {**classifying.stages, "smooth": smooth}
     if voice.snapshots is not None:
         stages["snapshot"] = voice.snapshots
     graph = build_graph(make_plan(site), stages, door.frames)
     commander = _make_commander(site, voice, smooth, changes)
-    health = _make_health(site, graph, smooth, voice, commander)
-    telemetry = _make_telemetry(site, voice, health)
+    health = _make_health(
+        site, graph, smooth, voice, commander=commander, budget=classifying.budget
+    )
+    telemetry = _make_telemetry(site, voice, health, classifying.budget)
     return App(site, graph, smooth, voice, health, telemetry, commander)
 
 
@@ -160,40 +159,20 @@ def _make_snapshots(site: SiteSettings, backend: Backend) -> Snapshots | None:
 
 
 def _make_smooth(
-    site: SiteSettings,
-    voice: Voice,
-    door: MetaDoor,
-    *,
-    scores: Scores,
-    spreads: tuple[Spread, ...],
+    site: SiteSettings, voice: Voice, door: MetaDoor, classifying: Classifying
 ) -> SmoothStage:
     source_ids = tuple(source.id for source in site.sources)
     new_id = IncidentIds(voice.outbox.boot_id)
     return SmoothStage(
         door=door,
-        scores=scores,
+        scores=classifying.scores,
         source_ids=source_ids,
         monitors=tuple(SourceMonitor(name, site, new_id) for name in source_ids),
         sink=voice.dispatcher,
         frame_wh_px=(site.muxer.width_px, site.muxer.height_px),
         draw=site.video.annotated_file is not None,
-        spreads=spreads,
+        spreads=classifying.spreads,
         snapshots=voice.snapshots,
-    )
-
-
-def _make_spreads(site: SiteSettings) -> tuple[Spread, ...]:
-    most = site.classifier.max_crops_per_frame
-    if most is None:
-        return ()
-    decisions = [site.judging(source.id).decision for source in site.sources]
-    return tuple(
-        Spread(
-            most=most,
-            threshold=decision.threshold,
-            max_evidence_age_ns=to_ns(decision.max_evidence_age_s),
-        )
-        for decision in decisions
     )
 
 
@@ -215,7 +194,9 @@ def _make_health(
     graph: Graph,
     smooth: SmoothStage,
     voice: Voice,
+    *,
     commander: Commander | None,
+    budget: Budget | None,
 ) -> Health:
     now_s, picture = time.monotonic(), graph.picture
     return Health(
@@ -229,7 +210,9 @@ def _make_health(
                 seen=smooth.seen[index],
                 judged=smooth.judged[index],
                 gaps=smooth.gaps[index],
+                passed_over=smooth.spreads[index].passed_over if smooth.spreads else 0,
                 overdue=smooth.spreads[index].overdue if smooth.spreads else 0,
+                is_behind=budget is not None and budget.is_short,
                 lasting=smooth.lasting[index],
                 too_small=smooth.too_small[index],
             )
@@ -270,7 +253,9 @@ def _counters(
     }
 
 
-def _make_telemetry(site: SiteSettings, voice: Voice, health: Health) -> TelemetryTeller:
+def _make_telemetry(
+    site: SiteSettings, voice: Voice, health: Health, budget: Budget | None
+) -> TelemetryTeller:
     names = [source.id for source in site.sources]
     return TelemetryTeller(
         voice.wire,
@@ -279,6 +264,7 @@ def _make_telemetry(site: SiteSettings, voice: Voice, health: Health) -> Telemet
         counters=health.read,
         state_dir=state_dir(site),
         every_s=site.health.telemetry_every_s,
+        budget=budget,
     )
 
 

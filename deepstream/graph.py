@@ -9,7 +9,7 @@ from deepstream.gst import GLib, Gst
 from deepstream.meta import FrameMeta
 from deepstream.picture import PictureBranch
 from deepstream.plan import ElementSpec, LinkSpec, Plan
-from deepstream.probes.guard import GuardedProbe, Stage
+from deepstream.probes.guard import BatchStage, GuardedProbe, Stage
 from ropewatch.element_properties import since
 from ropewatch.errors import BackendError, SettingsError
 from ropewatch.nvinfer_keys import Since
@@ -37,7 +37,9 @@ class Graph:
 
 
 def build_graph(
-    plan: Plan, stages: Mapping[str, Stage], frames: Callable[[Any], Iterator[FrameMeta]]
+    plan: Plan,
+    stages: Mapping[str, Stage | BatchStage],
+    frames: Callable[[Any], Iterator[FrameMeta]],
 ) -> Graph:
     """Make, link and probe every element of a plan; nothing starts.
 

@@ -44,7 +44,9 @@ class Counts:
         seen: persons in them.
         judged: persons of whom the classifier gave a score.
         gaps: frames that came later than `max_evidence_age_s` after the one before.
-        overdue: persons who were passed over although their evidence was older than that.
+        passed_over: persons whom the classifier was not asked about, since it could not keep up.
+        overdue: those of them whose evidence was older than that.
+        is_behind: frames wait for the classifier at this moment.
         lasting: persons of the newest frame, not a sum, who have been unknown for long.
         too_small: those of them who are too small are all who are in view.
     """
@@ -53,7 +55,9 @@ class Counts:
     seen: int = 0
     judged: int = 0
     gaps: int = 0
+    passed_over: int = 0
     overdue: int = 0
+    is_behind: bool = False
     lasting: int = 0
     too_small: bool = False
 
@@ -122,7 +126,9 @@ class CameraHealth:
         self.counts = counts
 
     def _seen(self, counts: Counts) -> Iterator[CameraReason]:
-        if counts.overdue != self.counts.overdue:
+        # A network that loses frames makes gaps as well; the classifier is not to blame then.
+        too_far_apart = counts.is_behind and counts.gaps != self.counts.gaps
+        if counts.overdue != self.counts.overdue or too_far_apart:
             yield CameraReason.OVERLOADED
         if counts.judged == self.counts.judged and counts.seen != self.counts.seen:
             yield CameraReason.UNJUDGED

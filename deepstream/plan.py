@@ -107,9 +107,7 @@ def make_plan(site: SiteSettings) -> Plan:
         for elements in behind_mux
         for left, right in itertools.pairwise(elements)
     )
-    probes = [ProbeSpec("smooth", "sgie", "src")]
-    if site.classifier.mode == "crop":
-        probes[:0] = [ProbeSpec("expand", "sgie", "sink"), ProbeSpec("restore", "sgie", "src")]
+    probes = _classifier_probes(site)
     if site.snapshots.enabled:
         # Behind a queue: who waits for the JPEG encoder is a thread that has nothing else to do.
         probes.append(ProbeSpec("snapshot", "queue-out", "src"))
@@ -120,6 +118,25 @@ def make_plan(site: SiteSettings) -> Plan:
         picture=tuple(element.name for element in picture),
         judging={source.id: _judging(site, source.id) for source in site.sources},
     )
+
+
+def _classifier_probes(site: SiteSettings) -> list[ProbeSpec]:
+    """Return the probes around the classifier; its queue tells only where sources do not wait."""
+    live = any(is_live(source.uri) for source in site.sources)
+    crops = site.classifier.mode == "crop"
+    wanted = {
+        ProbeSpec("arrive", "queue-sgie", "sink"): live,
+        ProbeSpec("spread", "sgie", "sink"): live or has_own_budget(site),
+        ProbeSpec("expand", "sgie", "sink"): crops,
+        ProbeSpec("restore", "sgie", "src"): crops,
+        ProbeSpec("smooth", "sgie", "src"): True,
+    }
+    return [probe for probe, is_wanted in wanted.items() if is_wanted]
+
+
+def has_own_budget(site: SiteSettings) -> bool:
+    """Say whether the site itself says how many people of a frame are judged."""
+    return isinstance(site.classifier.max_crops_per_frame, int)
 
 
 def _judging(site: SiteSettings, source_id: str) -> dict[str, Any]:

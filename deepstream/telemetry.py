@@ -9,8 +9,15 @@ from deepstream.clock import read_moment
 from deepstream.health import Counts
 from deepstream.lanes import Lane, Post
 from deepstream.outbox import Outbox
+from ropewatch.budget import Budget
 from ropewatch.moment import Moment
-from ropewatch.payloads import CameraTelemetry, DeliveryTelemetry, QueueTelemetry, Telemetry
+from ropewatch.payloads import (
+    CameraTelemetry,
+    ClassifierTelemetry,
+    DeliveryTelemetry,
+    QueueTelemetry,
+    Telemetry,
+)
 from ropewatch.wire import Wire, rfc3339
 
 # https://docs.kernel.org/driver-api/thermal/sysfs-api.html: type, and temp in millidegrees.
@@ -30,6 +37,7 @@ class TelemetryTeller:
         state_dir: whose disk is looked at.
         every_s: seconds between messages.
         clock: reads all clocks.
+        budget: of the classifier; None where no source is live.
     """
 
     def __init__(
@@ -42,7 +50,9 @@ class TelemetryTeller:
         state_dir: Path,
         every_s: float,
         clock: Callable[[], Moment] = read_moment,
+        budget: Budget | None = None,
     ) -> None:
+        self._budget = budget
         self._wire, self._outbox = wire, outbox
         self._counts, self._counters = counts, counters
         self._state_dir, self._every_s = state_dir, every_s
@@ -70,6 +80,7 @@ class TelemetryTeller:
             cameras={
                 name: _rates(counts[name], self._told_counts[name], interval_s) for name in counts
             },
+            classifier=None if self._budget is None else _classifier(self._budget),
             delivery=DeliveryTelemetry(
                 count=measured.delivered,
                 p50_ms=None if took is None else _ms(took.p50_s),
@@ -105,6 +116,15 @@ def _rates(now: Counts, before: Counts, interval_s: float) -> CameraTelemetry:
         frames_per_s=round(frames / interval_s, 2),
         people_per_frame=round((now.seen - before.seen) / frames, 2) if frames else None,
         scores_per_s=round((now.judged - before.judged) / interval_s, 2),
+        passed_over_per_s=round((now.passed_over - before.passed_over) / interval_s, 2),
+    )
+
+
+def _classifier(budget: Budget) -> ClassifierTelemetry:
+    per_frame = budget.per_frame
+    return ClassifierTelemetry(
+        crops_per_frame=None if per_frame is None else round(per_frame, 2),
+        queue_ms=_ms(budget.queue_s),
     )
 
 

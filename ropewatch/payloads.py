@@ -317,6 +317,22 @@ class CameraTelemetry(Payload):
     frames_per_s: Rate = Field(description="Judged frames.")
     people_per_frame: Rate | None = Field(description="null without a frame.")
     scores_per_s: Rate = Field(description="People of whom the classifier gave a score.")
+    passed_over_per_s: Rate = Field(
+        0,
+        description="Since 1.5. People whom the classifier was not asked about in a frame, since "
+        "it could not keep up or classifier.max_crops_per_frame is a number.",
+    )
+
+
+class ClassifierTelemetry(Payload):
+    """How the classifier keeps up with live cameras."""
+
+    crops_per_frame: Rate | None = Field(
+        description="People of a frame whom it can judge, on average; null for everybody."
+    )
+    queue_ms: Milliseconds = Field(
+        description="How long each of the newest frames has waited for it at least."
+    )
 
 
 class DeliveryTelemetry(Payload):
@@ -348,6 +364,9 @@ class Telemetry(Payload):
     monotonic_ms: Milliseconds
     interval_s: Seconds = Field(description="Since the telemetry before, or since the start.")
     cameras: dict[str, CameraTelemetry]
+    classifier: ClassifierTelemetry | None = Field(
+        None, description="Since 1.5. null where no source is live: files wait for it."
+    )
     delivery: DeliveryTelemetry
     queue: QueueTelemetry
     counters: dict[str, Count] = Field(description="As in the box's status.")

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterable
 from enum import Enum
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, ValidationError, model_validator
 from typing_extensions import Self
@@ -139,16 +139,17 @@ class ClassifierSettings(Section):
         "below: a score below it is unsafe."
     )
     expansion: ExpansionSettings = ExpansionSettings()
-    max_crops_per_frame: int | None = Field(
-        None,
-        ge=1,
-        description="For a box that cannot judge everybody in every frame: at most so many people "
-        "of each camera's frame are judged, those who need it most first. Unset: all.",
+    max_crops_per_frame: Annotated[int, Field(ge=1)] | Literal["auto", "all"] = Field(
+        "auto",
+        description="How many people of a frame are judged at most, those who need it most first. "
+        "auto: everybody, and of rtsp cameras as many as the classifier keeps up with; files "
+        "wait for it. all: everybody, whatever that does to the frames. A number: so many of each "
+        "camera's frame. Frame mode judges everybody in one inference.",
     )
 
     @model_validator(mode="after")
     def _budget_is_of_crops(self) -> Self:
-        if self.mode == "frame" and self.max_crops_per_frame is not None:
+        if self.mode == "frame" and isinstance(self.max_crops_per_frame, int):
             raise ValueError(
                 f"max_crops_per_frame: {self.max_crops_per_frame} with mode frame, want none: one "
                 "inference serves everybody in a frame; take max_crops_per_frame out"

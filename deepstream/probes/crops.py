@@ -1,4 +1,4 @@
-"""What the expand stage hands to the restore and smooth stages, keyed by frame.
+"""What one stage hands to a later one about a frame, keyed by the frame.
 
 The SGIE's sink pad and its src pad run in two threads with several buffers in flight, so
 nothing is "current": entries are found by pad index and frame number.
@@ -7,11 +7,12 @@ nothing is "current": entries are found by pad index and frame number.
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from threading import Lock
-from typing import Final
+from typing import Final, Generic, TypeVar
 
 from ropewatch.observations import BoxLtwh
 
 FrameKey = tuple[int, int]
+T = TypeVar("T")
 # Far more frames than queues and the SGIE can hold; beyond it entries were abandoned.
 MAX_FRAMES_IN_FLIGHT: Final = 1024
 
@@ -26,15 +27,15 @@ class ExpandedFrame:
 
 
 @dataclass(slots=True)
-class FramesInFlight:
-    """Expanded frames between the two pads of the SGIE; bounded, and drops are counted."""
+class FramesInFlight(Generic[T]):
+    """What is known of frames between two pads; bounded, and drops are counted."""
 
     abandoned: int = 0
-    _frames: "OrderedDict[FrameKey, ExpandedFrame]" = field(default_factory=OrderedDict)
+    _frames: "OrderedDict[FrameKey, T]" = field(default_factory=OrderedDict)
     _lock: Lock = field(default_factory=Lock)
 
-    def put(self, key: FrameKey, frame: ExpandedFrame) -> None:
-        """Remember a frame that enters the SGIE."""
+    def put(self, key: FrameKey, frame: T) -> None:
+        """Remember a frame that passes the first pad."""
         with self._lock:
             self._frames[key] = frame
             self._frames.move_to_end(key)
@@ -42,12 +43,12 @@ class FramesInFlight:
                 self._frames.popitem(last=False)
                 self.abandoned += 1
 
-    def peek(self, key: FrameKey) -> ExpandedFrame | None:
-        """Look at a frame that leaves the SGIE; `pop` comes after the last reader."""
+    def peek(self, key: FrameKey) -> T | None:
+        """Look at a frame that passes the second; `pop` comes after the last reader."""
         with self._lock:
             return self._frames.get(key)
 
-    def pop(self, key: FrameKey) -> ExpandedFrame | None:
+    def pop(self, key: FrameKey) -> T | None:
         """Take a frame out."""
         with self._lock:
             return self._frames.pop(key, None)

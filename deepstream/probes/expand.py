@@ -1,7 +1,6 @@
 """Expand stage: the classifier sees more than the person's box."""
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -10,12 +9,11 @@ from deepstream.probes.crops import ExpandedFrame, FramesInFlight
 from ropewatch.boxes import crop_boxes
 from ropewatch.observations import BoxLtwh
 from ropewatch.settings import ExpansionSettings
-from ropewatch.spread import Spread
 
 
 @dataclass(slots=True)
 class ExpandStage:
-    """Operates: grows each person's box on the SGIE's sink pad, and spreads its work.
+    """Operates: grows each person's box on the SGIE's sink pad, and parks who is passed over.
 
     nvinfer reads rect_params when it crops and never clips, so the crop geometry keeps every
     box inside the frame (`ropewatch.boxes.crop_boxes`).
@@ -24,16 +22,16 @@ class ExpandStage:
         frame_wh_px: muxer output.
         network_wh_px: the classifier's input, for the scaler's limits.
         limit_scale: False where the nvinfer config scales on the GPU, which has no such limit.
-        spreads: chooses whom to judge, one for each source; empty where all are.
+        chosen: whom the spread stage has chosen; everybody of a frame that it does not know.
     """
 
     door: MetaDoor
-    in_flight: FramesInFlight
+    in_flight: FramesInFlight[ExpandedFrame]
     expansion: ExpansionSettings
     frame_wh_px: tuple[int, int]
     network_wh_px: tuple[int, int]
     limit_scale: bool = True
-    spreads: tuple[Spread, ...] = ()
+    chosen: FramesInFlight[list[bool]] = field(default_factory=FramesInFlight)
 
     def __call__(self, frame: FrameMeta) -> None:
         """Expand the persons of one frame."""
@@ -42,18 +40,12 @@ class ExpandStage:
         crops = self._crops(boxes)
         # Remembered before anything is changed: restore must find it whatever happens next.
         self.in_flight.put(frame.key, ExpandedFrame(boxes, crops, frame.detector_ran))
-        chosen = self._chosen(frame, persons)
+        chosen = self.chosen.pop(frame.key) or [True] * len(persons)
         for person, crop, is_chosen in zip(persons, crops, chosen, strict=True):
             if is_chosen:
                 self.door.set_box(person, crop)
             else:
                 self.door.park(person)
-
-    def _chosen(self, frame: FrameMeta, persons: list[Any]) -> list[bool]:
-        if not self.spreads:
-            return [True] * len(persons)
-        object_ids = [self.door.object_id(person) for person in persons]
-        return self.spreads[frame.pad_index].choose(object_ids, frame.pts_ns)
 
     def _crops(self, boxes: tuple[BoxLtwh, ...]) -> tuple[BoxLtwh, ...]:
         crops = crop_boxes(

@@ -1,9 +1,9 @@
 """What every probe is wrapped in: it never raises and never drops a buffer."""
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from deepstream.gst import Gst
 from deepstream.meta import FrameMeta
@@ -19,11 +19,20 @@ class Stage(Protocol):
         """Work on the frame's metadata; anything raised is counted by the guard."""
 
 
+@runtime_checkable
+class BatchStage(Protocol):
+    """The work of one probe on a whole batched buffer."""
+
+    def take_batch(self, frames: Sequence[FrameMeta]) -> None:
+        """Work on the metadata of all its frames together; raised is as with a Stage."""
+
+
 @dataclass(slots=True)
 class GuardedProbe:
     """Buffer probe around a stage; a failure is counted, logged once, and the buffer goes on.
 
-    Each frame is guarded by itself: one camera's trouble is not its neighbours'.
+    Each frame is guarded by itself, where the stage takes single frames: one camera's trouble is
+    not its neighbours'.
 
     Attributes:
         name: of the stage.
@@ -34,7 +43,7 @@ class GuardedProbe:
     """
 
     name: str
-    stage: Stage
+    stage: Stage | BatchStage
     frames: Callable[[Any], Iterator[FrameMeta]]
     failed_frames: int = 0
     fatal: str | None = None
@@ -44,15 +53,19 @@ class GuardedProbe:
         # PyGObject turns an exception here into return value 0, which is DROP: the picture
         # would freeze while the pipeline still reports success (PyGObject 3.42).
         try:
-            for frame in self.frames(info.get_buffer()):
-                self._run(frame)
+            frames, stage = self.frames(info.get_buffer()), self.stage
+            if isinstance(stage, BatchStage):
+                stage.take_batch(list(frames))
+                return Gst.PadProbeReturn.OK
+            for frame in frames:
+                self._run(stage, frame)
         except Exception as error:
             self._failed(error)
         return Gst.PadProbeReturn.OK
 
-    def _run(self, frame: FrameMeta) -> None:
+    def _run(self, stage: Stage, frame: FrameMeta) -> None:
         try:
-            self.stage(frame)
+            stage(frame)
         except RopewatchError as error:
             self.failed_frames += 1
             self.fatal = str(error)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from deepstream.meta import FrameMeta, MetaDoor
-from deepstream.probes.crops import FramesInFlight
+from deepstream.probes.crops import ExpandedFrame, FramesInFlight
 
 
 @dataclass(slots=True)
@@ -14,7 +14,7 @@ class RestoreStage:
     """
 
     door: MetaDoor
-    in_flight: FramesInFlight
+    in_flight: FramesInFlight[ExpandedFrame]
 
     def __call__(self, frame: FrameMeta) -> None:
         """Restore the persons of one frame.

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from deepstream.meta import FrameMeta, MetaDoor
-from deepstream.probes.crops import FramesInFlight
+from deepstream.probes.crops import ExpandedFrame, FramesInFlight
 from ropewatch.boxes import crop_boxes, ltwh_to_xyxy
 from ropewatch.labels import check_class_count
 from ropewatch.observations import BoxLtwh
@@ -81,7 +81,7 @@ class CropScores:
     """Crop mode: tensor metadata of each person whom nvinfer has cropped and judged."""
 
     door: MetaDoor
-    in_flight: FramesInFlight
+    in_flight: FramesInFlight[ExpandedFrame]
     label: ScoreLabel
 
     @property

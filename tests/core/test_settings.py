@@ -91,3 +91,22 @@ def test_a_budget_of_crops_in_frame_mode_is_refused() -> None:
 
     with pytest.raises(ValidationError, match="max_crops_per_frame: 8 with mode frame, want"):
         _site(sources, classifier={**frames, "max_crops_per_frame": 8})
+
+
+@pytest.mark.parametrize("most", ["auto", "all", 1, 32])
+def test_people_take_turns_by_themselves_unless_the_site_says_otherwise(most: str | int) -> None:
+    sources = [{"id": "a", "uri": "a.mp4"}]
+    classifier = {"config_file": "/c/c.txt", "score_label": "a", "alert_when": "below"}
+    assert _site(sources, classifier=classifier).classifier.max_crops_per_frame == "auto"
+
+    chosen = _site(sources, classifier={**classifier, "max_crops_per_frame": most}).classifier
+
+    assert chosen.max_crops_per_frame == most
+
+
+@pytest.mark.parametrize("most", [0, None, "everybody"])
+def test_another_word_for_a_budget_is_refused(most: object) -> None:
+    sources = [{"id": "a", "uri": "a.mp4"}]
+    classifier = {"config_file": "/c/c.txt", "score_label": "a", "alert_when": "below"}
+    with pytest.raises(ValidationError, match="max_crops_per_frame"):
+        _site(sources, classifier={**classifier, "max_crops_per_frame": most})

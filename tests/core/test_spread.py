@@ -1,6 +1,6 @@
 """Whom to judge when not all can be; times in seconds, a verdict lasts 1 s."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import pytest
 from hypothesis import given, settings
@@ -8,14 +8,26 @@ from hypothesis import strategies as st
 
 from ropewatch.decision import RopeState
 from ropewatch.monitor import Verdict
-from ropewatch.spread import Spread
+from ropewatch.spread import Asked, Spread, choose
 from tests.core.builders import S
 
 FPS = 25
 
 
-def _spread(most: int) -> Spread:
-    return Spread(most=most, threshold=0.5, max_evidence_age_ns=S)
+class OneCamera(Spread):
+    """A spread with a number of its own."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__(threshold=0.5, max_evidence_age_ns=S)
+        self.most = most
+
+    def choose(self, object_ids: Sequence[int | None], pts_ns: int | None) -> list[bool]:
+        (chosen,) = choose([Asked(self, object_ids, pts_ns)], self.most)
+        return chosen
+
+
+def _spread(most: int) -> OneCamera:
+    return OneCamera(most)
 
 
 def _verdict(
@@ -29,7 +41,7 @@ def _verdict(
     return Verdict(1, object_id, RopeState(state), None, smoothed, incident, 0.0, watched)
 
 
-def _turns(spread: Spread, ids: range, seconds: float, start_s: float = 0.0) -> dict[int, int]:
+def _turns(spread: OneCamera, ids: range, seconds: float, start_s: float = 0.0) -> dict[int, int]:
     """Run frames of the same people and count how often each was chosen."""
     turns = dict.fromkeys(ids, 0)
     for n in range(round(seconds * FPS)):
@@ -137,3 +149,38 @@ def test_no_evidence_gets_too_old_where_all_fit_in_half_its_age(
         last_s = {**last_s, **{i: n / fps for i in range(people) if chosen[i]}}
         assert all(n / fps - last_s.get(i, 0.0) <= 1 for i in range(people))
     assert spread.overdue == 0
+
+
+def test_cameras_of_a_batch_share_its_places_by_need() -> None:
+    first, second = _spread(2), _spread(2)
+    everybody = [Asked(first, [1, 2], 0), Asked(second, [1, 2], 5 * S)]
+    assert choose(everybody, None) == [[True, True], [True, True]]
+    first.learn([_verdict(1), _verdict(2)])
+    second.learn([_verdict(1), _verdict(2, "unsafe", 0.9)])
+
+    a_moment_later = [Asked(first, [1, 2, 3], S // 25), Asked(second, [1, 2], 5 * S + S // 25)]
+
+    # The newcomer, and of the others who is unsafe.
+    assert choose(a_moment_later, 2) == [[False, False, True], [False, True]]
+    assert (first.passed_over, second.passed_over) == (2, 1)
+
+
+def test_cameras_of_a_batch_are_each_held_to_their_own_age() -> None:
+    strict = Spread(threshold=0.5, max_evidence_age_ns=S // 2)
+    patient = Spread(threshold=0.5, max_evidence_age_ns=4 * S)
+    for spread in (strict, patient):
+        spread.learn([_verdict(n) for n in range(4)])
+    turns = {strict: 0, patient: 0}
+    for n in range(20 * FPS):
+        frames = [Asked(spread, list(range(4)), n * S // FPS) for spread in (patient, strict)]
+        for asked, rows in zip(frames, choose(frames, 2), strict=True):
+            turns[asked.spread] += sum(rows)
+
+    assert turns[strict] > 5 * turns[patient]
+    assert strict.overdue == patient.overdue == 0
+
+
+def test_a_frame_without_time_takes_no_place_from_the_others() -> None:
+    asked = [Asked(_spread(1), [1], None), Asked(_spread(1), [1, 2], 0)]
+
+    assert choose(asked, 2) == [[False], [True, True]]

@@ -4,7 +4,7 @@ FRAME = ExpandedFrame(((1.0, 2.0, 3.0, 4.0),), ((0.0, 0.0, 16.0, 16.0),), detect
 
 
 def test_frames_in_flight_finds_a_frame_by_pad_and_number() -> None:
-    in_flight = FramesInFlight()
+    in_flight: FramesInFlight[ExpandedFrame] = FramesInFlight()
     in_flight.put((0, 7), FRAME)
 
     assert in_flight.peek((1, 7)) is None
@@ -14,7 +14,7 @@ def test_frames_in_flight_finds_a_frame_by_pad_and_number() -> None:
 
 
 def test_frames_in_flight_is_bounded_and_counts_what_it_gave_up() -> None:
-    in_flight = FramesInFlight()
+    in_flight: FramesInFlight[ExpandedFrame] = FramesInFlight()
 
     for number in range(MAX_FRAMES_IN_FLIGHT + 3):
         in_flight.put((0, number), FRAME)

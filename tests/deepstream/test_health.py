@@ -170,6 +170,10 @@ def _overdue(n: int) -> Counts:
     return Counts(frames=n, seen=9 * n, judged=n, overdue=n)
 
 
+def _behind(n: int) -> Counts:
+    return Counts(frames=n, seen=n, judged=n, gaps=n, is_behind=True)
+
+
 def _unjudged(n: int) -> Counts:
     return Counts(frames=n, seen=n)
 
@@ -182,6 +186,7 @@ def _too_small(n: int) -> Counts:
     ("looking", "reason"),
     [
         (_overdue, CameraReason.OVERLOADED),
+        (_behind, CameraReason.OVERLOADED),
         (_unjudged, CameraReason.UNJUDGED),
         (_too_small, CameraReason.TOO_SMALL),
     ],
@@ -243,3 +248,21 @@ def test_a_spell_shorter_than_the_time_between_looks_is_one_all_the_same() -> No
         spell.note(now_s, 0.5)
 
     assert spell.lasts(2.0, 0.5)
+
+
+def test_frames_that_the_network_loses_are_no_overload() -> None:
+    clock, now = Clock(), [Counts()]
+    watched = Health(
+        cameras=(CameraHealth("a", started_s=clock.now_s),),
+        counts=lambda: now,
+        blind_after_s=5.0,
+        clock=clock,
+    )
+    for second in range(1, 10):
+        now[0] = replace(_behind(second), is_behind=False, passed_over=9 * second)
+        watched.look()
+        clock.now_s += 1.0
+
+    assert watched.cameras[0].reported is None
+    # People who take turns and are never overdue are nothing to be told of.
+    assert watched.reasons() == ["camera a: frames_too_far_apart, further than max_evidence_age_s"]

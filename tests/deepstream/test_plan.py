@@ -6,6 +6,7 @@ import pytest
 
 from deepstream.plan import Plan, make_plan
 from deepstream.plan_views import to_dot, to_json, to_svg
+from ropewatch.settings import SiteSettings
 from tests.sites import site
 
 TWO_FILES = [{"id": "a", "uri": "/clips/a.mp4"}, {"id": "b", "uri": "file:///clips/b.mp4"}]
@@ -62,6 +63,38 @@ def test_plan_in_frame_mode_changes_no_box() -> None:
     # Where it stands in crop mode: behind the tracker, whose boxes the head goes by.
     names = [element.name for element in plan.elements]
     assert names == [element.name for element in make_plan(site(TWO_FILES)).elements]
+
+
+RTSP = [{"id": "a", "uri": "rtsp://cam/1"}, {"id": "b", "uri": "/clips/b.mp4"}]
+CROPS = {"config_file": "/c/c.txt", "score_label": "a", "alert_when": "below"}
+WATCHES = [("arrive", "queue-sgie", "sink"), ("spread", "sgie", "sink")]
+
+
+@pytest.mark.parametrize("most", ["auto", "all", 4])
+@pytest.mark.parametrize("mode", ["crop", "frame"])
+def test_plan_watches_the_classifiers_queue_where_a_source_does_not_wait(
+    mode: str, most: str | int
+) -> None:
+    if (mode, most) == ("frame", 4):
+        pytest.skip("refused")
+    classifier = {**CROPS, "mode": mode, "max_crops_per_frame": most}
+    probes = make_plan(site(RTSP, classifier=classifier)).probes
+
+    assert [(each.stage, each.element, each.pad) for each in probes[:2]] == WATCHES
+
+
+def test_plan_spreads_on_files_only_what_the_site_limits_itself() -> None:
+    stages = {
+        most: [each.stage for each in make_plan(_files(most)).probes]
+        for most in ("auto", "all", 4)
+    }
+
+    assert stages["auto"] == stages["all"] == ["expand", "restore", "smooth"]
+    assert stages[4] == ["spread", "expand", "restore", "smooth"]
+
+
+def _files(most: str | int) -> SiteSettings:
+    return site(TWO_FILES, classifier={**CROPS, "max_crops_per_frame": most})
 
 
 def test_plan_tracks_before_it_expands() -> None:

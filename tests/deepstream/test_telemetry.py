@@ -9,6 +9,7 @@ from deepstream.health import Counts
 from deepstream.lanes import Lane
 from deepstream.outbox import Outbox
 from deepstream.telemetry import TelemetryTeller, read_temperatures_c
+from ropewatch.budget import Budget
 from ropewatch.incidents import Phase
 from ropewatch.moment import Moment
 from ropewatch.wire import Wire
@@ -20,7 +21,7 @@ WIRE = Wire(site="s", box="b", boot_id="boot")
 class Bench:
     """A teller with a clock to turn and counters to set."""
 
-    def __init__(self, folder: Path, time: Time) -> None:
+    def __init__(self, folder: Path, time: Time, budget: Budget | None = None) -> None:
         self.time = time
         self.outbox = make_outbox(folder / "state", time)
         self.counts = {"cam": Counts()}
@@ -32,6 +33,7 @@ class Bench:
             state_dir=folder,
             every_s=10,
             clock=lambda: Moment(time.unix_ns(), int(time.now_s * 1e9)),
+            budget=budget,
         )
 
     def tell(self, *, seconds: int, connected: bool = True) -> list[dict[str, Any]]:
@@ -59,7 +61,7 @@ def bench(tmp_path: Path) -> Bench:
 
 
 def test_telemetry_tells_rates_since_the_one_before(bench: Bench) -> None:
-    bench.counts["cam"] = Counts(frames=250, seen=500, judged=400)
+    bench.counts["cam"] = Counts(frames=250, seen=500, judged=400, passed_over=100)
     (first,) = bench.tell(seconds=10)
     (second,) = bench.tell(seconds=10)
 
@@ -68,14 +70,29 @@ def test_telemetry_tells_rates_since_the_one_before(bench: Bench) -> None:
         "frames_per_s": 25.0,
         "people_per_frame": 2.0,
         "scores_per_s": 40.0,
+        "passed_over_per_s": 10.0,
     }
     assert second["cameras"]["cam"] == {
         "frames_per_s": 0.0,
         "people_per_frame": None,
         "scores_per_s": 0.0,
+        "passed_over_per_s": 0.0,
     }
     assert first["counters"] == {"failed_frames": 2}
     assert first["disk_free_bytes"] > 0
+
+
+def test_telemetry_tells_how_the_classifier_keeps_up_with_live_cameras(tmp_path: Path) -> None:
+    budget = Budget(cameras=1, frames_per_s=25, step=8)
+    live, files = Bench(tmp_path / "a", Time(), budget), Bench(tmp_path / "b", Time())
+    (before,) = live.tell(seconds=10)
+    budget.per_frame, budget.queue_s = 7.125, 0.25
+    (overloaded,) = live.tell(seconds=10)
+    (of_files,) = files.tell(seconds=10)
+
+    assert before["classifier"] == {"crops_per_frame": None, "queue_ms": 0}
+    assert overloaded["classifier"] == {"crops_per_frame": 7.12, "queue_ms": 250}
+    assert of_files["classifier"] is None
 
 
 def test_telemetry_comes_every_so_often_and_not_to_nobody(bench: Bench) -> None:

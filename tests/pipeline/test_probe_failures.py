@@ -18,12 +18,11 @@ from tests.pipeline.tiny_site import make_clip, tiny_site, write_models
 pytestmark = [pytest.mark.gst, pytest.mark.broker]
 
 Break = Callable[[Any], None]
+Watch = Callable[..., tuple[int, list[RecordedFrame], list[IncidentEvent]]]
 
 
 @pytest.fixture
-def watch(
-    broker: PrivateBroker, tmp_path: Path
-) -> Callable[[Break], tuple[int, list[RecordedFrame], list[IncidentEvent]]]:
+def watch(broker: PrivateBroker, tmp_path: Path) -> Watch:
     """Run two cameras in this process after breaking something in the composed app."""
     write_models(tmp_path)
     clip = make_clip(tmp_path / "a.mp4", [("white", 30)])
@@ -34,8 +33,12 @@ def watch(
         recording=tmp_path / "recording.jsonl",
     )
 
-    def run(break_it: Break) -> tuple[int, list[RecordedFrame], list[IncidentEvent]]:
-        composed = compose(site, load_backend(BackendChoice.CPU))
+    def run(
+        break_it: Break, **changes: object
+    ) -> tuple[int, list[RecordedFrame], list[IncidentEvent]]:
+        classifier = site.classifier.model_copy(update=changes)
+        changed = site.model_copy(update={"classifier": classifier})
+        composed = compose(changed, load_backend(BackendChoice.CPU))
         break_it(composed)
         code = app.run_composed(composed)
         rows = list(recording.read(tmp_path / "recording.jsonl"))
@@ -56,7 +59,7 @@ def failing_on_pad_0(stage: Any) -> Any:
 
 @pytest.mark.parametrize("name", ["expand", "restore", "smooth"])
 def test_a_stage_that_fails_for_one_camera_leaves_the_other_judged(
-    watch: Callable[[Break], tuple[int, list[RecordedFrame], list[IncidentEvent]]], name: str
+    watch: Watch, name: str
 ) -> None:
     def break_it(composed: Any) -> None:
         probe = composed.graph.probes[name]
@@ -71,7 +74,7 @@ def test_a_stage_that_fails_for_one_camera_leaves_the_other_judged(
 
 
 def test_a_person_whose_crop_is_not_known_is_neither_alarmed_nor_cleared(
-    watch: Callable[[Break], tuple[int, list[RecordedFrame], list[IncidentEvent]]],
+    watch: Watch,
 ) -> None:
     def break_it(composed: Any) -> None:
         probe = composed.graph.probes["expand"]
@@ -84,8 +87,24 @@ def test_a_person_whose_crop_is_not_known_is_neither_alarmed_nor_cleared(
     assert {event.source_id for event in events} == {"b"}
 
 
+class BrokenSpread:
+    def take_batch(self, frames: Any) -> None:
+        raise RuntimeError(f"broken on purpose, {len(frames)} frames")
+
+
+def test_everybody_is_judged_where_nobody_can_be_chosen(watch: Watch) -> None:
+    def break_it(composed: Any) -> None:
+        composed.graph.probes["spread"].stage = BrokenSpread()
+
+    code, frames, _events = watch(break_it, max_crops_per_frame=1)
+
+    assert len(frames) == 60
+    assert all(person.score is not None for frame in frames for person in frame.persons)
+    assert code == 3
+
+
 def test_an_unbroken_run_of_two_cameras_judges_every_frame(
-    watch: Callable[[Break], tuple[int, list[RecordedFrame], list[IncidentEvent]]],
+    watch: Watch,
 ) -> None:
     code, frames, _events = watch(lambda _composed: None)
 

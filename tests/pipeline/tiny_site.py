@@ -68,16 +68,17 @@ def make_clip(
     return path
 
 
-def write_models(folder: Path, people: int = 1) -> None:
+def write_models(folder: Path, people: int = 1, *, layers: int = 0) -> None:
     """Write the two networks, their labels and their nvinfer configs.
 
     Args:
         folder: is made.
-        people: whom the detector sees, side by side.
+        people: whom the detector sees, side by side; at most 25.
+        layers: of convolution that the classifier does for nothing, to be slow.
     """
     folder.mkdir(parents=True, exist_ok=True)
     _write_detector(folder / "person.onnx", people)
-    _write_classifier(folder / "rope.onnx")
+    write_classifier(folder / "rope.onnx", layers)
     (folder / "person_labels.txt").write_text("person\n")
     (folder / "rope_labels.txt").write_text("roped;unroped\n")
     (folder / "pgie.txt").write_text(
@@ -159,7 +160,11 @@ def tiny_site(folder: Path, uris: dict[str, str], **sections: object) -> SiteSet
 
 def _write_detector(path: Path, people: int) -> None:
     left, top, right, bottom = PERSON_XYXY
-    places = [(left + 12 * n, top, right + 12 * n, bottom) for n in range(people)]
+    places = [(left + 12 * n, top, right + 12 * n, bottom) for n in range(min(people, 5))]
+    # The others in a row above and one below.
+    for n in range(people - len(places)):
+        x, y = 4 + 12 * (n % 10), 2 + 44 * (n // 10)
+        places.append((x, y, x + right - left, y + bottom - top))
     row = np.array([[[*place, 0.9, 0.0] for place in places]], np.float32)
     nodes = [
         helper.make_node("Shape", ["images"], ["shape"]),
@@ -176,14 +181,38 @@ def _write_detector(path: Path, people: int) -> None:
     _save(path, nodes, constants, ["B", 3, height, width], ("detections", ["B", people, 6]))
 
 
-def _write_classifier(path: Path) -> None:
+def write_classifier(path: Path, layers: int) -> None:
+    """Write the network whose score is the brightness of the crop."""
+    channels = 32
+    rng = np.random.default_rng(0)
+    work: list[onnx.NodeProto] = []
+    weights = []
+    for n in range(layers):
+        shape = (channels, channels if n else 3, 3, 3)
+        weights.append(numpy_helper.from_array(rng.normal(0, 0.01, shape).astype("f"), f"w{n}"))
+        inputs = [f"x{n}" if n else "images", f"w{n}"]
+        work.append(helper.make_node("Conv", inputs, [f"x{n + 1}"], pads=[1, 1, 1, 1]))
+    # What it comes to is between 0 and 1, and counts for a millionth.
+    if layers:
+        axes = [1, 2, 3]
+        work += [
+            helper.make_node("ReduceMean", [f"x{layers}"], ["m"], axes=axes, keepdims=0),
+            helper.make_node("Sigmoid", ["m"], ["s"]),
+            helper.make_node("Mul", ["s", "millionth"], ["little"]),
+            helper.make_node("ReduceMean", ["images"], ["bright"], axes=axes, keepdims=0),
+            helper.make_node("Sub", ["bright", "little"], ["mean"]),
+        ]
+        weights.append(numpy_helper.from_array(np.array(1e-6, np.float32), "millionth"))
+    else:
+        work = [helper.make_node("ReduceMean", ["images"], ["mean"], axes=[1, 2, 3], keepdims=0)]
     nodes = [
-        helper.make_node("ReduceMean", ["images"], ["mean"], axes=[1, 2, 3], keepdims=0),
+        *work,
         helper.make_node("Unsqueeze", ["mean", "axis"], ["unroped"]),
         helper.make_node("Sub", ["one", "unroped"], ["roped"]),
         helper.make_node("Concat", ["roped", "unroped"], ["probabilities"], axis=1),
     ]
     constants = [
+        *weights,
         numpy_helper.from_array(np.array([1], np.int64), "axis"),
         numpy_helper.from_array(np.array(1, np.float32), "one"),
     ]
