@@ -1,7 +1,10 @@
 """One run: settings in, a running graph, an exit code out."""
 
 import logging
+import os
+import sys
 import time
+from dataclasses import dataclass
 from typing import Final
 
 from deepstream.backend import Backend, BackendChoice, load_backend
@@ -12,6 +15,7 @@ from deepstream.health import CameraReason
 from deepstream.plan import is_live
 from deepstream.sources import explain_failure
 from ropewatch.incidents import EndReason
+from ropewatch.load import redact
 from ropewatch.settings import SiteSettings, SourceSettings
 
 log = logging.getLogger("ropewatch.app")
@@ -44,11 +48,25 @@ def run_site(site: SiteSettings, *, backend: str) -> int:
     with claimed(state_dir(site)):
         app = compose(site, loaded)
         _announce(site, loaded)
-        return run_composed(app)
+        ended = run_composed(app)
+        if ended.is_stuck:
+            # What hangs would hold up an ordinary end, too; everything is said and on disk.
+            logging.shutdown()
+            sys.stdout.flush()
+            os._exit(ended.code)
+        return ended.code
 
 
-def run_composed(app: App) -> int:
-    """Run what `compose` has joined; returns and raises as `run_site`."""
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a run ended: its exit code, and whether threads of the graph are left that hang."""
+
+    code: int
+    is_stuck: bool
+
+
+def run_composed(app: App) -> Ended:
+    """Run what `compose` has joined; raises as `run_site`."""
     started_s = time.monotonic()
     voice = app.voice
     if voice.recorder is not None:
@@ -63,7 +81,7 @@ def run_composed(app: App) -> int:
         run = _Run(app)
         outcome = run.watch()
         undelivered = run.finish()
-        run.runner.close()
+        is_stuck = not run.runner.close()
         if voice.snapshots is not None and not run.runner.outcome.undrained:
             voice.snapshots.close()
     finally:
@@ -75,7 +93,7 @@ def run_composed(app: App) -> int:
         if voice.recorder is not None:
             voice.recorder.close()
     _summarise(app, time.monotonic() - started_s)
-    return _exit_code(app, outcome, undelivered)
+    return Ended(_exit_code(app, outcome, undelivered), is_stuck)
 
 
 class _Run:
@@ -109,7 +127,8 @@ class _Run:
     def finish(self) -> int:
         """End what is open, say so, and wait until the broker has it; return what it has not."""
         app, publisher = self._app, self._app.voice.publisher
-        stopped = self.runner.outcome.stopped
+        outcome = self.runner.outcome
+        stopped = outcome.stopped or outcome.fatal is not None
         default = EndReason.SHUTDOWN if stopped else EndReason.STREAM_ENDED
         app.smooth.stop()
         if app.voice.snapshots is not None:
@@ -118,7 +137,8 @@ class _Run:
         for index in range(len(self._source_ids)):
             app.smooth.close(index, self._ending.get(index, default))
         app.voice.dispatcher.stop()
-        app.voice.reporter.goodbye(self._source_ids, app.health.read())
+        why = () if outcome.fatal is None else (redact(outcome.fatal),)
+        app.voice.reporter.goodbye(self._source_ids, app.health.read(), why)
         undelivered = app.voice.outbox.drain(
             DRAIN_TIMEOUT_S if publisher.connects else ABSENT_TIMEOUT_S
         )
@@ -146,6 +166,9 @@ class _Run:
         app.voice.reporter.box_status(app.health.reasons(), counters=app.health.read())
         app.telemetry.tick(connected=app.voice.publisher.connected)
         self._fail_if_asked()
+        encoder = app.voice.encoder
+        if encoder is not None and (hung := encoder.look()) is not None:
+            self.runner.fail(hung)
 
     def _fail_if_asked(self) -> None:
         """End the run when a probe has found what only the operator can correct."""

@@ -102,8 +102,8 @@ class GraphRunner:
         self.outcome.fatal = text
         self._loop.quit()
 
-    def close(self) -> None:
-        """Stop all elements; one that hangs is left behind after some time.
+    def close(self) -> bool:
+        """Stop all elements; False when one hangs, and is left behind after some time.
 
         NULL waits for the elements' own threads, and some are known to hang (RTSP at the end of
         a stream on GStreamer 1.20 and 1.24), so nothing that must be said may come after this.
@@ -115,6 +115,7 @@ class GraphRunner:
             log.error("graph hangs while it stops, left behind timeout_s=%d", CLOSE_TIMEOUT_S)
             self.outcome.undrained = True
         self._graph.pipeline.get_bus().remove_signal_watch()
+        return not closing.is_alive()
 
     def stop(self) -> bool:
         """Drain the graph; a second call ends it at once."""

@@ -28,6 +28,7 @@ from deepstream.recorder import Recorder
 from deepstream.reporter import Reporter, no_picture
 from deepstream.snapshots import FRAME_QUALITY, Snapshots
 from deepstream.telemetry import TelemetryTeller
+from deepstream.watchdog import WatchedEncoder
 from ropewatch.budget import Budget
 from ropewatch.errors import SettingsError
 from ropewatch.labels import check_person_class, read_detector_labels
@@ -50,6 +51,7 @@ class Voice:
     recorder: Recorder | None
     dispatcher: Dispatcher
     snapshots: Snapshots | None
+    encoder: WatchedEncoder | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +135,10 @@ def _make_voice(site: SiteSettings, backend: Backend, versions: Mapping[str, str
     publisher = Publisher(
         site.mqtt, outbox, client_id=f"ropewatch-{site.site}-{site.box}", will=wire.will()
     )
-    snapshots = _make_snapshots(site, backend)
+    encoder = _make_encoder(site, backend)
+    snapshots = None
+    if encoder is not None:
+        snapshots = Snapshots(encoder, site.snapshots, sources=len(site.sources))
     home = site.mqtt.home_assistant
     if home is not None:
         publisher.listen(Birth(home.birth_topic, outbox))
@@ -148,14 +153,16 @@ def _make_voice(site: SiteSettings, backend: Backend, versions: Mapping[str, str
     )
     recorder = None if site.recording is None else Recorder(site.recording)
     handlers: list[Handler] = [reporter] if recorder is None else [reporter, recorder]
-    return Voice(wire, outbox, publisher, reporter, recorder, Dispatcher(handlers), snapshots)
+    dispatcher = Dispatcher(handlers)
+    return Voice(wire, outbox, publisher, reporter, recorder, dispatcher, snapshots, encoder)
 
 
-def _make_snapshots(site: SiteSettings, backend: Backend) -> Snapshots | None:
+def _make_encoder(site: SiteSettings, backend: Backend) -> WatchedEncoder | None:
     if not site.snapshots.enabled:
         return None
-    encoder = FrameEncoder(backend.pyds, quality=FRAME_QUALITY)
-    return Snapshots(encoder, site.snapshots, sources=len(site.sources))
+    return WatchedEncoder(
+        lambda: FrameEncoder(backend.pyds, quality=FRAME_QUALITY), state_dir(site)
+    )
 
 
 def _make_smooth(
@@ -220,7 +227,11 @@ def _make_health(
         ],
         blind_after_s=site.health.blind_after_s,
         counters=_counters(graph, smooth, voice, commander),
-        conditions=lambda: [*voice.outbox.troubles(), *(picture.troubles() if picture else ())],
+        conditions=lambda: [
+            *voice.outbox.troubles(),
+            *(voice.encoder.troubles() if voice.encoder else ()),
+            *(picture.troubles() if picture else ()),
+        ],
     )
 
 

@@ -147,8 +147,13 @@ class Reporter:
             )
         )
 
-    def goodbye(self, source_ids: Sequence[str], counters: Mapping[str, int]) -> None:
-        """Say that the box stops in an orderly way, and that no camera is watched."""
+    def goodbye(
+        self,
+        source_ids: Sequence[str],
+        counters: Mapping[str, int],
+        why: Sequence[str] = (),
+    ) -> None:
+        """Say that the box stops, why if not because it was told to, and watches no camera."""
         for source_id in source_ids:
             self.camera_status(source_id, CameraReason.STOPPED)
         self._say(
@@ -156,7 +161,7 @@ class Reporter:
                 "offline",
                 now=self._now(),
                 backend=self._backend,
-                reasons=("stopped",),
+                reasons=("stopped", *why),
                 counters=counters,
                 versions=self._versions,
             )

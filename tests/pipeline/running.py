@@ -26,15 +26,20 @@ class Ran:
         return [frame for frame in self.frames if frame["source_id"] == source_id]
 
 
-def start(site: SiteSettings, folder: Path) -> "subprocess.Popen[str]":
-    """Start `ropewatch run` for a site; its recording goes to `folder`."""
+def command(site: SiteSettings, folder: Path) -> list[str]:
+    """Return how to run a site; its recording goes to `folder`."""
     file = folder / "site.yaml"
     document = site.model_dump(mode="json", exclude_none=True)
     document["recording"] = str(folder / "recording.jsonl")
     document["state_dir"] = str(folder / "state")
     file.write_text(yaml.safe_dump(document))
-    command = [sys.executable, "-m", "ropewatch.cli", "run", "--site", str(file)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    return [sys.executable, "-m", "ropewatch.cli", "run", "--site", str(file)]
+
+
+def start(site: SiteSettings, folder: Path) -> "subprocess.Popen[str]":
+    """Start `ropewatch run` for a site, as `command` says."""
+    program = command(site, folder)
+    return subprocess.Popen(program, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
 def finish(process: "subprocess.Popen[str]", folder: Path, timeout_s: float = 60) -> Ran:

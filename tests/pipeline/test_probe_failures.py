@@ -40,7 +40,7 @@ def watch(broker: PrivateBroker, tmp_path: Path) -> Watch:
         changed = site.model_copy(update={"classifier": classifier})
         composed = compose(changed, load_backend(BackendChoice.CPU))
         break_it(composed)
-        code = app.run_composed(composed)
+        code = app.run_composed(composed).code
         rows = list(recording.read(tmp_path / "recording.jsonl"))
         frames = [row for row in rows if isinstance(row, RecordedFrame)]
         return code, frames, [row for row in rows if isinstance(row, IncidentEvent)]

@@ -63,7 +63,7 @@ def watch(broker: PrivateBroker, tmp_path: Path) -> Watch:
         composed = compose(site, load_backend(BackendChoice.CPU))
         change(composed)
         with Subscriber(broker.host, broker.port, ("ropewatch/v1/#",)) as inbox:
-            code = app.run_composed(composed)
+            code = app.run_composed(composed).code
             messages = list(inbox.messages(1.0))
         return Watched(code, messages, composed.health.read()["missed_snapshots"])
 
