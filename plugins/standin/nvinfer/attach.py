@@ -27,7 +27,6 @@ from ropewatch.preprocess import Placement
 
 Floats = npt.NDArray[np.float32]
 
-_MAX_LABEL_BYTES = 127
 _TEXT_RISE_PX = 10
 _FULL_FRAME_CLASS = -1
 
@@ -121,7 +120,7 @@ def _detection(box: Floats, attrs: ClassConfig, label: str | None) -> NvDsObject
         rect.has_bg_color = 1
         rect.bg_color.set(*attrs.bg_color)
     if label is not None:
-        meta.obj_label = _cut(label)
+        meta.obj_label = label
         meta.text_params.display_text = label
     _style_text(meta.text_params, left, top)
     return meta
@@ -144,7 +143,7 @@ def attach_verdict(
         info.result_class_id = attribute.value
         info.result_prob = attribute.confidence
         if attribute.label is not None:
-            info.result_label = _cut(attribute.label)
+            info.result_label = attribute.label
         classifier.labels.append(info)
     shown = meta.text_params.stand_in_text()
     if shown is None:
@@ -200,7 +199,3 @@ def attach_tensors(
 
 def _style_text(text: NvOSD_TextParams, left: float, top: float) -> None:
     text.stand_in_style(left, top, font_size=11, rise_px=_TEXT_RISE_PX)
-
-
-def _cut(label: str) -> str:
-    return label.encode()[:_MAX_LABEL_BYTES].decode("utf-8", "ignore")

@@ -91,6 +91,20 @@ def test_each_sub_batch_goes_by_its_own_file(pipeline: Any, tmp_path: Path) -> N
     assert ids(element, 2, 0, 1) == [[0], [0], [0]]
 
 
+def test_several_frames_of_a_source_are_taken_by_rounds(pipeline: Any) -> None:
+    whole = started(pipeline)
+    divided = started(pipeline, sub_batches="0;1")
+
+    def dispatched(element: Any) -> list[tuple[int, list[tuple[int, int]]]]:
+        given = element._dispatched(batch_of(1, 0, 1))
+        return [(number, [(one.pad_index, one.batch_id) for one in got]) for number, got in given]
+
+    # The first frame of each source by source, then the second ones.
+    assert dispatched(whole) == [(0, [(0, 1), (1, 0), (1, 2)])]
+    assert dispatched(divided) == [(0, [(0, 1)]), (1, [(1, 0)]), (1, [(1, 2)])]
+    assert ids(whole, 1, 0, 1) == [[0], [0], [0]]
+
+
 def test_files_that_are_set_later_stand_behind_the_first(pipeline: Any) -> None:
     element = started(pipeline, ll_config_file="/none/other.yml;/none/third.yml")
 
