@@ -167,7 +167,7 @@ class NvTracker(BatchTransform):
             frames.sort(key=lambda frame: frame.pad_index)
         if self._places.batches.sizes:
             yield from ((number, rounds[turn, number]) for turn, number in sorted(rounds))
-        elif rounds:
+        elif batch.frames:
             yield 0, [frame for key in sorted(rounds) for frame in rounds[key]]
 
     def _track(

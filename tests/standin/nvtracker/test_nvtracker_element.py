@@ -153,6 +153,13 @@ def test_past_frame_metas_are_as_many_as_the_pool_holds(
     element.on_batch(batches[3], None)
 
     (past,) = past_metas(batches[3])
+    # Also of a batch of which nothing is tracked.
+    element.set_property("tracking-surface-type", 2)
+    other = batch_of(0)
+    other.frames[0].surface_type = 1
+    batches[1].user_metas.clear()
+    element.on_batch(other, None)
+    assert [one.numFilled for one in past_metas(other)] == [0]
     assert past.numAllocated == batches[3].max_frames_in_batch
 
 
