@@ -207,11 +207,15 @@ def class_group_elsewhere(config: Config) -> Iterator[Hit]:
 )
 def missing_file(config: Config) -> Iterator[Hit]:
     """Yield paths without a file; an engine is built on the box, RW207 looks at it."""
+    engine = config.path("model-engine-file")
+    unread = {Effect.NONE, Effect.DEBUG}
+    if engine is not None and engine.is_file():
+        unread.add(Effect.BUILD)  # an engine that is there is not built
     for name in config.values:
         path = config.path(name) if PROPERTY_KEYS[name].kind is Kind.PATH else None
         if path is None or name == "model-engine-file":
             continue
-        dead = PROPERTY_KEYS[name].effect in (Effect.NONE, Effect.DEBUG)
+        dead = PROPERTY_KEYS[name].effect in unread
         if not dead and not path.is_file():
             yield Hit(f"{name}: {config.words(name)}", key=name)
     use = config.use

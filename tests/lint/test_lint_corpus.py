@@ -96,6 +96,18 @@ def test_a_value_in_a_group_that_nvinfer_does_not_read_is_no_error(tmp_path: Pat
     assert {one.code for one in check_files([path])} == {"RW010"}
 
 
+def test_what_only_building_reads_may_be_absent_beside_an_engine(tmp_path: Path) -> None:
+    path = case_of("RW209", tmp_path)
+    text = path.read_text()
+    (engine,) = re.findall(r"model-engine-file=(.*)", text)
+    path.write_text(text + "\n[property]\nint8-calib-file=gone.bin\n")
+    assert "RW011" in {one.code for one in check_files([path])}
+
+    path.with_name(engine).write_bytes(b"")
+
+    assert "RW011" not in {one.code for one in check_files([path])}
+
+
 @pytest.mark.parametrize("text", ["[property]\nno equals sign\n", "gie-unique-id=1\n", "", "\xff"])
 def test_what_glib_refuses_is_unusable(text: str, tmp_path: Path) -> None:
     path = tmp_path / "config.txt"
