@@ -7,6 +7,7 @@ only with `rtcsync` (in Debian's and Ubuntu's default file); without, the box sa
 
 import ctypes
 import time
+from collections.abc import Callable
 from typing import Final
 
 from ropewatch.moment import ClockSource, Moment
@@ -14,6 +15,9 @@ from ropewatch.moment import ClockSource, Moment
 STA_UNSYNC: Final = 0x0040
 # The thread may be put aside between two readings; hardly in each round.
 ROUNDS: Final = 3
+
+# A box that has just started finds its time server within this, or has none.
+UNSYNCED_AFTER_S: Final = 600.0
 
 
 class _Timex(ctypes.Structure):
@@ -39,6 +43,33 @@ def read_moment() -> Moment:
     unix_ns, monotonic_ns = _read_both()
     source, synced, est_error_ms = _read_quality()
     return Moment(unix_ns, monotonic_ns, source, synced, est_error_ms)
+
+
+class ClockDoubt:
+    """Says that the wall clock has followed no time server for long.
+
+    Nothing is said where nobody knows. What comes only after that time cannot come and go.
+
+    Args:
+        clock: reads all clocks.
+    """
+
+    def __init__(self, clock: Callable[[], Moment] = read_moment) -> None:
+        self._clock = clock
+        self._since_ns: int | None = None
+
+    def troubles(self) -> list[str]:
+        """Look at the clock; empty while it is not in doubt."""
+        moment = self._clock()
+        if moment.synced is not False:
+            self._since_ns = None
+            return []
+        if self._since_ns is None:
+            self._since_ns = moment.monotonic_ns
+        if (moment.monotonic_ns - self._since_ns) / 1e9 < UNSYNCED_AFTER_S:
+            return []
+        minutes = f"{UNSYNCED_AFTER_S / 60:.0f} minutes or more"
+        return [f"clock_unsynced, the kernel knows of no time server for {minutes}"]
 
 
 def _read_both() -> tuple[int, int]:

@@ -10,6 +10,7 @@ from deepstream.backend import Backend
 from deepstream.birth import Birth
 from deepstream.changes import Audit, Changes
 from deepstream.classifying import Classifying, make_classifying
+from deepstream.clock import ClockDoubt
 from deepstream.commander import Commander
 from deepstream.dispatcher import Dispatcher, Handler
 from deepstream.graph import Graph, build_graph
@@ -205,7 +206,7 @@ def _make_health(
     commander: Commander | None,
     budget: Budget | None,
 ) -> Health:
-    now_s, picture = time.monotonic(), graph.picture
+    now_s, picture, clock = time.monotonic(), graph.picture, ClockDoubt()
     return Health(
         cameras=tuple(
             CameraHealth(source.id, started_s=now_s, live=is_live(source.uri))
@@ -231,6 +232,7 @@ def _make_health(
             *voice.outbox.troubles(),
             *(voice.encoder.troubles() if voice.encoder else ()),
             *(picture.troubles() if picture else ()),
+            *clock.troubles(),
         ],
     )
 

@@ -6,8 +6,8 @@ import time
 import pytest
 
 from deepstream import clock
-from deepstream.clock import read_moment
-from ropewatch.moment import ClockSource, ClockWatch
+from deepstream.clock import ClockDoubt, read_moment
+from ropewatch.moment import ClockSource, ClockWatch, Moment
 
 
 class Kernel:
@@ -81,3 +81,24 @@ def test_the_layout_is_that_of_the_kernel() -> None:
         ("constant", 48),
     ]
     assert ctypes.sizeof(clock._Timex) >= 208
+
+
+def test_a_clock_that_follows_nobody_is_told_after_a_while_and_no_longer_when_it_does() -> None:
+    synced = [False] * 4 + [True, False, False, None]
+    moments = iter(
+        Moment(0, minute * 300 * 10**9, ClockSource.KERNEL, each)
+        for minute, each in enumerate(synced)
+    )
+    doubt = ClockDoubt(lambda: next(moments))
+
+    told = [len(doubt.troubles()) for _ in synced]
+
+    # A look each five minutes; what is told after ten begins anew with each answer.
+    assert told == [0, 0, 1, 1, 0, 0, 0, 0]
+
+
+def test_where_the_kernel_cannot_say_nothing_is_told() -> None:
+    moments = iter(Moment(0, hour * 3600 * 10**9) for hour in range(3))
+    doubt = ClockDoubt(lambda: next(moments))
+
+    assert [doubt.troubles() for _ in range(3)] == [[], [], []]
