@@ -5,7 +5,9 @@ was tuned on is what it sees on a box.
 """
 
 import functools
-from typing import Protocol
+import math
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +22,6 @@ LARGEST_SCALE = 16
 """The Jetson's VIC scales by at most this, up or down; beyond it nvinfer stops the graph."""
 
 _FAR_PX = 1e9
-_LEAST_LTWH_PX = np.array([-_FAR_PX, -_FAR_PX, 0, 0])
 
 
 class Expansion(Protocol):
@@ -86,19 +87,22 @@ def crop_boxes(
     Raises:
         ValueError: not (N, 4), a negative share, or a frame smaller than the smallest crop.
     """
-    frame, smallest, largest = _side_limits(frame_wh_px, network_wh_px, limit_scale=limit_scale)
-    before, whole = _growth(expansion.x_each_side, expansion.y_top, expansion.y_bottom)
-    boxes = _between(_checked(boxes_ltwh_px, "boxes_ltwh_px"), _LEAST_LTWH_PX, _FAR_PX)
-    boxes[np.isnan(boxes)] = 0
-    size = boxes[:, 2:]
-    grown = boxes[:, :2] - before * size
-    near = np.ceil(_between(grown, 0, frame) / 2) * 2
-    far = np.floor(_between(grown + whole * size, 0, frame) / 2) * 2
-    side = _between(far - near, smallest, largest)
-    # For a side that was legal already, this is `near` itself.
-    start = np.floor((near + far - side) / 4) * 2
-    start = _between(start, 0, frame - side)
-    return np.concatenate([start, side], axis=1, dtype=np.float32)
+    axes = _crop_axes(_shares(expansion), frame_wh_px, network_wh_px, limit_scale=limit_scale)
+    crops = _crops(_checked(boxes_ltwh_px, "boxes_ltwh_px").tolist(), axes)
+    return np.array(crops, np.float32).reshape(-1, 4)
+
+
+def crop_list(
+    boxes_ltwh_px: Iterable[Sequence[float]],
+    *,
+    expansion: Expansion,
+    frame_wh_px: tuple[int, int],
+    network_wh_px: tuple[int, int],
+    limit_scale: bool = True,
+) -> list[BoxLtwh]:
+    """`crop_boxes` without arrays, which cost more than the arithmetic of a few boxes."""
+    axes = _crop_axes(_shares(expansion), frame_wh_px, network_wh_px, limit_scale=limit_scale)
+    return _crops(boxes_ltwh_px, axes)
 
 
 def shorter_side_px(
@@ -129,53 +133,96 @@ def _seen_px(
     start_px: float, length_px: float, before: float, after: float, frame_px: int
 ) -> float:
     """How much of a grown side lies in the frame."""
-    length_px = min(max(length_px, 0.0), _FAR_PX)
-    near = min(max(start_px, -_FAR_PX), _FAR_PX) - before * length_px
+    length_px = _between(length_px, 0.0, _FAR_PX)
+    near = _between(start_px, -_FAR_PX, _FAR_PX) - before * length_px
     far = near + (1 + before + after) * length_px
-    return min(max(far, 0.0), frame_px) - min(max(near, 0.0), frame_px)
+    return _between(far, 0.0, frame_px) - _between(near, 0.0, frame_px)
 
 
-def _between(array: Boxes64, low: npt.ArrayLike, high: npt.ArrayLike) -> Boxes64:
-    """np.clip, which takes three times as long for the few boxes of a frame; NaN stays."""
-    bounded: Boxes64 = np.minimum(np.maximum(array, low), high)
-    return bounded
+def _shares(expansion: Expansion) -> tuple[float, float, float]:
+    return expansion.x_each_side, expansion.y_top, expansion.y_bottom
+
+
+class _CropAxis(NamedTuple):
+    """One direction of the crop geometry: shares of the box, and even pixels.
+
+    Attributes:
+        before: how far the start moves.
+        whole: the grown length.
+        frame: the frame's side.
+        smallest: side that may be scaled.
+        largest: the same.
+    """
+
+    before: float
+    whole: float
+    frame: int
+    smallest: int
+    largest: int
 
 
 @functools.lru_cache
-def _growth(x_each_side: float, y_top: float, y_bottom: float) -> tuple[Boxes64, Boxes64]:
-    """How far left and top move, and the size, each (2,), in shares of width and height."""
-    for name, share in (("x_each_side", x_each_side), ("y_top", y_top), ("y_bottom", y_bottom)):
+def _crop_axes(
+    shares: tuple[float, float, float],
+    frame_wh_px: tuple[int, int],
+    network_wh_px: tuple[int, int],
+    *,
+    limit_scale: bool,
+) -> tuple[_CropAxis, _CropAxis]:
+    """Across and down."""
+    for name, share in zip(("x_each_side", "y_top", "y_bottom"), shares, strict=True):
         if not share >= 0:
             raise ValueError(f"{name}: {share}, want 0 or more")
-    before = np.array([x_each_side, y_top])
-    whole = np.array([1 + 2 * x_each_side, 1 + y_top + y_bottom])
-    before.flags.writeable = whole.flags.writeable = False
-    return before, whole
-
-
-@functools.lru_cache
-def _side_limits(
-    frame_wh_px: tuple[int, int], network_wh_px: tuple[int, int], *, limit_scale: bool
-) -> tuple[Boxes64, Boxes64, Boxes64]:
-    """The frame, the smallest and the largest even side, each (2,) for width and height."""
-    frame = np.asarray(frame_wh_px, dtype=np.float64) // 2 * 2
-    network = np.asarray(network_wh_px, dtype=np.float64)
-    if (network < 1).any():
+    if min(network_wh_px) < 1:
         raise ValueError(f"network_wh_px: {network_wh_px}, want 1 or more")
-    smallest = np.full(2, float(SMALLEST_SIDE_PX))
+    frame = tuple(side // 2 * 2 for side in frame_wh_px)
+    smallest: tuple[int, ...] = (SMALLEST_SIDE_PX, SMALLEST_SIDE_PX)
     largest = frame
     if limit_scale:
-        smallest = np.maximum(smallest, np.ceil(network / LARGEST_SCALE / 2) * 2)
-        largest = np.minimum(frame, network * LARGEST_SCALE)
-    if (smallest > frame).any():
+        down = (math.ceil(side / LARGEST_SCALE / 2) * 2 for side in network_wh_px)
+        smallest = tuple(max(SMALLEST_SIDE_PX, side) for side in down)
+        up = (side * LARGEST_SCALE for side in network_wh_px)
+        largest = tuple(map(min, frame, up))
+    if smallest[0] > frame[0] or smallest[1] > frame[1]:
         raise ValueError(
-            f"frame_wh_px: {frame_wh_px}, want at least {tuple(smallest.astype(int).tolist())} "
+            f"frame_wh_px: {frame_wh_px}, want at least {smallest} "
             f"for a network of {network_wh_px}: no crop of this frame can be scaled to it; "
             f"use a larger muxer frame or scaling-compute-hw=1"
         )
-    for limits in (frame, smallest, largest):
-        limits.flags.writeable = False
-    return frame, smallest, largest
+    x_each_side, y_top, y_bottom = shares
+    return (
+        _CropAxis(x_each_side, 1 + 2 * x_each_side, frame[0], smallest[0], largest[0]),
+        _CropAxis(y_top, 1 + y_top + y_bottom, frame[1], smallest[1], largest[1]),
+    )
+
+
+def _crops(
+    boxes_ltwh_px: Iterable[Sequence[float]], axes: tuple[_CropAxis, _CropAxis]
+) -> list[BoxLtwh]:
+    crops = []
+    for left, top, width, height in boxes_ltwh_px:
+        crop_left, crop_width = _crop_along(axes[0], left, width)
+        crop_top, crop_height = _crop_along(axes[1], top, height)
+        crops.append((crop_left, crop_top, crop_width, crop_height))
+    return crops
+
+
+def _crop_along(axis: _CropAxis, start_px: float, length_px: float) -> tuple[float, float]:
+    """Start and length of a crop in one direction."""
+    # NaN is not above 0 either.
+    length_px = min(length_px, _FAR_PX) if length_px > 0 else 0.0
+    start_px = 0.0 if math.isnan(start_px) else _between(start_px, -_FAR_PX, _FAR_PX)
+    grown = start_px - axis.before * length_px
+    near = math.ceil(_between(grown, 0, axis.frame) / 2) * 2
+    far = math.floor(_between(grown + axis.whole * length_px, 0, axis.frame) / 2) * 2
+    side = _between(far - near, axis.smallest, axis.largest)
+    # For a side that was legal already, this is `near` itself.
+    start = math.floor((near + far - side) / 4) * 2
+    return float(_between(start, 0, axis.frame - side)), float(side)
+
+
+def _between(value: float, low: float, high: float) -> float:
+    return low if value < low else high if value > high else value  # noqa: FURB136 - faster
 
 
 def iou_matrix(a_xyxy_px: npt.ArrayLike, b_xyxy_px: npt.ArrayLike) -> Boxes64:
@@ -210,11 +257,24 @@ def iou_matrix(a_xyxy_px: npt.ArrayLike, b_xyxy_px: npt.ArrayLike) -> Boxes64:
 
 def iou(a_ltwh_px: BoxLtwh, b_ltwh_px: BoxLtwh) -> float:
     """Intersection over union of two boxes: `iou_matrix` to the last bit, without arrays."""
-    a_left, a_top, b_left, b_top = *a_ltwh_px[:2], *b_ltwh_px[:2]
-    a_right, a_bottom = a_left + a_ltwh_px[2], a_top + a_ltwh_px[3]
-    b_right, b_bottom = b_left + b_ltwh_px[2], b_top + b_ltwh_px[3]
-    width = max(0.0, min(a_right, b_right) - max(a_left, b_left))
-    inter = width * max(0.0, min(a_bottom, b_bottom) - max(a_top, b_top))
+    a_left, a_top, a_width, a_height = a_ltwh_px
+    b_left, b_top, b_width, b_height = b_ltwh_px
+    return iou_xyxy(
+        (a_left, a_top, a_left + a_width, a_top + a_height),
+        (b_left, b_top, b_left + b_width, b_top + b_height),
+    )
+
+
+def iou_xyxy(a_xyxy_px: Sequence[float], b_xyxy_px: Sequence[float]) -> float:
+    """The same of left, top, right, bottom."""
+    a_left, a_top, a_right, a_bottom = a_xyxy_px
+    b_left, b_top, b_right, b_bottom = b_xyxy_px
+    # Called for all pairs of people near each other, where min() and max() take twice as long.
+    right = a_right if a_right < b_right else b_right  # noqa: FURB136 - faster
+    bottom = a_bottom if a_bottom < b_bottom else b_bottom  # noqa: FURB136 - faster
+    width = right - (a_left if a_left > b_left else b_left)  # noqa: FURB136 - faster
+    height = bottom - (a_top if a_top > b_top else b_top)  # noqa: FURB136 - faster
+    inter = width * height if width > 0 and height > 0 else 0.0
     area_a = (a_right - a_left) * (a_bottom - a_top)
     area_b = (b_right - b_left) * (b_bottom - b_top)
     return inter / max(area_a + area_b - inter, 1e-9)

@@ -127,8 +127,8 @@ class PersonDecision:
 
     def is_fresh(self, now_ns: int) -> bool:
         """Whether the newest score is young enough to stand."""
-        age_ns = self.evidence_age_ns(now_ns)
-        return age_ns is not None and age_ns <= self.rule.max_evidence_age_ns
+        taken_ns = self.evidence_ns
+        return taken_ns is not None and now_ns - taken_ns <= self.rule.max_evidence_age_ns
 
     def evidence_age_ns(self, now_ns: int) -> int | None:
         """Age of the newest fresh score, None before the first."""

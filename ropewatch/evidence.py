@@ -76,7 +76,8 @@ class EvidenceLog:
 
     def saw_track(self, object_id: int, pts_ns: int) -> None:
         """Note the track id of a frame."""
-        if object_id not in self.object_ids:
+        is_newest = bool(self._tracks) and self._tracks[-1].object_id == object_id
+        if not is_newest and object_id not in self.object_ids:
             self._tracks.append(TrackStart(object_id, pts_ns))
 
     def saw_crossing(self, person: int) -> None:

@@ -4,9 +4,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import numpy as np
-
-from ropewatch.boxes import ltwh_to_xyxy, shorter_side_px
+from ropewatch.boxes import shorter_side_px
 from ropewatch.decision import NS_PER_S, RopeState, Rule, to_ns
 from ropewatch.incidents import Acknowledgement, EndReason, IncidentEvent, Phase, Snapshot
 from ropewatch.judging import SmoothingSettings
@@ -236,9 +234,9 @@ class SourceMonitor:
             and _is_finite(observation)
             and self._is_large_enough(observation, frame.frame_wh_px)
         ]
-        boxes = np.array([o.box_ltwh_px for *_, o in rows], dtype=np.float64).reshape(-1, 4)
+        boxes = [observation.box_ltwh_px for *_, observation in rows]
         smoothed = self._smoother.smooth(
-            ltwh_to_xyxy(boxes),
+            [(left, top, left + width, top + height) for left, top, width, height in boxes],
             [score for _, _, score, _ in rows],
             frame.pts_ns / NS_PER_S,
             # The person, not the track: an id switch does not restart the evidence.
@@ -366,5 +364,9 @@ class SourceMonitor:
 
 def _is_finite(observation: PersonObservation) -> bool:
     # A broken engine gives NaN, and NaN compares as the safe side of any threshold.
-    numbers = (*observation.box_ltwh_px, observation.score)
-    return all(number is not None and math.isfinite(number) for number in numbers)
+    score = observation.score
+    return (
+        score is not None
+        and math.isfinite(score)
+        and all(map(math.isfinite, observation.box_ltwh_px))
+    )

@@ -165,14 +165,16 @@ class People:
         self, found: dict[int, Person], observations: Sequence[PersonObservation], now_ns: int
     ) -> None:
         """Rules 2 and 3; adds to `found`."""
-        here = {person.number for person in found.values()}
         rows = [row for row in range(len(observations)) if row not in found]
+        if not rows:
+            return
+        here = {person.number for person in found.values()}
         missing = [
             person
             for person in self
             if person.number not in here and now_ns - person.seen_ns < self._gone_after_ns
         ]
-        if not rows or not missing:
+        if not missing:
             return
         ious = iou_matrix(
             ltwh_to_xyxy([observations[row].box_ltwh_px for row in rows]),
@@ -236,6 +238,8 @@ def _sides_apart(a_ltwh_px: BoxLtwh, b_ltwh_px: BoxLtwh) -> float | None:
 
 
 def _centre_distance_px(a_ltwh_px: BoxLtwh, b_ltwh_px: BoxLtwh) -> float:
-    x = a_ltwh_px[0] + a_ltwh_px[2] / 2 - b_ltwh_px[0] - b_ltwh_px[2] / 2
-    y = a_ltwh_px[1] + a_ltwh_px[3] / 2 - b_ltwh_px[1] - b_ltwh_px[3] / 2
+    a_left, a_top, a_width, a_height = a_ltwh_px
+    b_left, b_top, b_width, b_height = b_ltwh_px
+    x = a_left + a_width / 2 - b_left - b_width / 2
+    y = a_top + a_height / 2 - b_top - b_height / 2
     return float((x * x + y * y) ** 0.5)

@@ -6,14 +6,17 @@ the time it stands for, so that the frame rate does not matter. Both are opt-in 
 be better on a site's footage.
 """
 
+import functools
+import itertools
+import math
+import operator
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from ropewatch.boxes import Boxes64, iou_matrix
+from ropewatch.boxes import Boxes64, iou_matrix, iou_xyxy
 from ropewatch.judging import SmoothingSettings
 
 Floats = npt.NDArray[np.float64]
@@ -21,6 +24,12 @@ Floats = npt.NDArray[np.float64]
 TIE_S = 1e-6
 # Boxes compared at once: few calls for few people, and arrays that fit the caches for many.
 MOST_PAIRS = 16384
+# Up to here one pair after the other is faster than the calls that arrays need.
+FEW_PAIRS = 400
+
+# A box left, top, right, bottom, and the raw probability that goes with it.
+_Person = tuple[list[float], float]
+_by_time = operator.attrgetter("ts_s")
 
 
 class Smoother(Protocol):
@@ -39,23 +48,39 @@ class Smoother(Protocol):
         """Forget every earlier frame."""
 
 
-@dataclass(frozen=True, slots=True)
 class _Frame:
-    """One past frame with somebody in it, and its raw values.
+    """One past frame with somebody in it, and its raw values, for loops and as arrays.
 
     Attributes:
         ts_s: its time.
         boxes_xyxy_px: (M, 4).
         probabilities: (M,), never smoothed ones.
-        object_ids: (M,) uint64, meaningless where not tracked.
-        tracked: (M,) bool.
+        people: the same, one by one.
+        ids: None where not tracked.
     """
 
-    ts_s: float
-    boxes_xyxy_px: Boxes64
-    probabilities: Floats
-    object_ids: npt.NDArray[np.uint64]
-    tracked: npt.NDArray[np.bool_]
+    def __init__(
+        self,
+        ts_s: float,
+        boxes_xyxy_px: Boxes64,
+        probabilities: Floats,
+        people: list[_Person],
+        ids: tuple[int | None, ...],
+    ) -> None:
+        self.ts_s = ts_s
+        self.boxes_xyxy_px, self.probabilities = boxes_xyxy_px, probabilities
+        self.people, self.ids = people, ids
+
+    @functools.cached_property
+    def object_ids(self) -> npt.NDArray[np.uint64]:
+        """(M,), meaningless where not tracked."""
+        # uint64, not float: trackers put the stream into the upper half of a 64-bit id.
+        return np.array([0 if i is None else i for i in self.ids], dtype=np.uint64)
+
+    @functools.cached_property
+    def tracked(self) -> npt.NDArray[np.bool_]:
+        """(M,)."""
+        return np.array([i is not None for i in self.ids], dtype=np.bool_)
 
 
 class MedianSmoother:
@@ -113,7 +138,11 @@ class MedianSmoother:
     def _medians(self, current: _Frame) -> Floats:
         near = [f for f in self._buffer if abs(current.ts_s - f.ts_s) <= self._window_s]
         # sorted() is stable, with reverse too: equal time stamps keep the order of arrival.
-        newest_first = sorted([*near, current], key=lambda f: f.ts_s, reverse=True)
+        newest_first = sorted([*near, current], key=_by_time, reverse=True)
+        people = sum(len(frame.people) for frame in newest_first[: self._newest])
+        if people * len(current.people) <= FEW_PAIRS:
+            rows = range(len(current.people))
+            return np.array([self._median_of_one(row, current, newest_first) for row in rows])
         found = self._found(current, newest_first[: self._newest])
         for start in range(self._newest, len(newest_first), self._newest):
             if (np.count_nonzero(~np.isnan(found), axis=1) >= self._newest).all():
@@ -121,6 +150,24 @@ class MedianSmoother:
             more = self._found(current, newest_first[start : start + self._newest])
             found = np.concatenate([found, more], axis=1)
         return _medians_of_first(found, self._newest, otherwise=current.probabilities)
+
+    def _median_of_one(self, row: int, current: _Frame, newest_first: list[_Frame]) -> float:
+        """What the arrays below come to, to the last bit, for one person of a few."""
+        own, values = current.people[row][1], []
+        for frame in newest_first:
+            value = own if frame is current else self._match(row, current, frame)
+            if value is not None:
+                values.append(value)
+                if len(values) == self._newest:
+                    break
+        if len(values) < 2:
+            return own
+        values.sort()
+        return (values[(len(values) - 1) // 2] + values[len(values) // 2]) / 2
+
+    def _match(self, row: int, current: _Frame, frame: _Frame) -> float | None:
+        """Raw probability of a person's best match in a past frame; None without one."""
+        return _most_alike(current.people[row][0], frame.people, self._iou_min)
 
     def _found(self, current: _Frame, frames: list[_Frame]) -> Floats:
         """(N, F) the raw probability of each frame's best match; NaN where nothing matches."""
@@ -153,6 +200,16 @@ class MedianSmoother:
 class TrackSmoother(MedianSmoother):
     """Like `MedianSmoother`, but two boxes that both carry a track id match by it alone."""
 
+    def _match(self, row: int, current: _Frame, frame: _Frame) -> float | None:
+        own_id = current.ids[row]
+        if own_id is None:
+            return super()._match(row, current, frame)
+        if own_id in frame.ids:
+            return frame.people[frame.ids.index(own_id)][1]
+        pairs = zip(frame.people, frame.ids, strict=True)
+        free = [person for person, its_id in pairs if its_id is None]
+        return _most_alike(current.people[row][0], free, self._iou_min)
+
     def _likeness(self, current: _Frame, frames: list[_Frame]) -> Floats:
         ids = np.concatenate([frame.object_ids for frame in frames])
         by_id = np.where(current.object_ids[:, None] == ids, np.inf, -np.inf)
@@ -173,11 +230,28 @@ class WindowSmoother(TrackSmoother):
 
     def _medians(self, current: _Frame) -> Floats:
         past = [frame for frame in self._buffer if frame.ts_s <= current.ts_s]
-        frames = [*sorted(past, key=lambda frame: frame.ts_s), current]
+        frames = [*sorted(past, key=_by_time), current]
         values = self._found(current, frames)
         times_s = np.array([frame.ts_s for frame in frames])
         weights = _times_stood(~np.isnan(values), times_s, current.ts_s - self._window_s)
         return _weighted_medians(values, weights, otherwise=current.probabilities)
+
+
+def _most_alike(
+    box_xyxy_px: list[float], people: Sequence[_Person], iou_min: float
+) -> float | None:
+    """Probability of the best match, the first of equals; None where nobody matches."""
+    if not people:
+        return None
+    left, _, right, _ = box_xyxy_px
+    best, found = 0.0, people[0][1]
+    for other, probability in people:
+        # Most people stand beside each other, and this is told without a call.
+        if other[0] < right and left < other[2]:
+            likeness = iou_xyxy(box_xyxy_px, other)
+            if likeness > best:
+                best, found = likeness, probability
+    return found if best >= iou_min else None
 
 
 def _by_frame(
@@ -269,12 +343,10 @@ def _frame(
         raise ValueError(f"boxes_xyxy_px: shape {boxes.shape}, want (N, 4)")
     if scores.shape != (len(boxes),):
         raise ValueError(f"probabilities: shape {scores.shape}, want ({len(boxes)},)")
-    if not (np.isfinite(boxes).all() and np.isfinite(scores).all()):
+    rows, raw = boxes.tolist(), scores.tolist()
+    if not all(map(math.isfinite, itertools.chain(raw, *rows))):
         raise ValueError("boxes_xyxy_px, probabilities: nan or inf, want finite numbers")
-    ids = [None] * len(boxes) if object_ids is None else object_ids
+    ids = (None,) * len(boxes) if object_ids is None else tuple(object_ids)
     if len(ids) != len(boxes):
         raise ValueError(f"object_ids: {len(ids)} ids, want {len(boxes)}")
-    # uint64, not float: trackers put the stream into the upper half of a 64-bit id.
-    numbers = np.array([0 if i is None else i for i in ids], dtype=np.uint64)
-    tracked = np.array([i is not None for i in ids], dtype=np.bool_)
-    return _Frame(ts_s, boxes, scores, numbers, tracked)
+    return _Frame(ts_s, boxes, scores, list(zip(rows, raw, strict=True)), ids)

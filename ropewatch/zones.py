@@ -49,6 +49,8 @@ class Zones:
 
     def cover(self, box_ltwh_px: BoxLtwh, frame_wh_px: tuple[int, int]) -> bool:
         """Say whether a person there is judged: in some include zone, if any, and no exclude."""
+        if not self._include and not self._exclude:
+            return True
         point = foot_point(box_ltwh_px, frame_wh_px)
         if any(contains(polygon, point) for polygon in self._exclude):
             return False

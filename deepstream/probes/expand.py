@@ -2,11 +2,9 @@
 
 from dataclasses import dataclass, field
 
-import numpy as np
-
 from deepstream.meta import FrameMeta, MetaDoor
 from deepstream.probes.crops import ExpandedFrame, FramesInFlight
-from ropewatch.boxes import crop_boxes
+from ropewatch.boxes import crop_list
 from ropewatch.observations import BoxLtwh
 from ropewatch.settings import ExpansionSettings
 
@@ -48,11 +46,12 @@ class ExpandStage:
                 self.door.park(person)
 
     def _crops(self, boxes: tuple[BoxLtwh, ...]) -> tuple[BoxLtwh, ...]:
-        crops = crop_boxes(
-            np.array(boxes, np.float32).reshape(-1, 4),
-            expansion=self.expansion,
-            frame_wh_px=self.frame_wh_px,
-            network_wh_px=self.network_wh_px,
-            limit_scale=self.limit_scale,
+        return tuple(
+            crop_list(
+                boxes,
+                expansion=self.expansion,
+                frame_wh_px=self.frame_wh_px,
+                network_wh_px=self.network_wh_px,
+                limit_scale=self.limit_scale,
+            )
         )
-        return tuple((row[0], row[1], row[2], row[3]) for row in crops.tolist())

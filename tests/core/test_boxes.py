@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from ropewatch.boxes import (
     crop_boxes,
+    crop_list,
     iou,
     iou_matrix,
     ltwh_to_xyxy,
@@ -129,6 +130,65 @@ def test_crop_boxes_are_even_inside_and_unchanged_by_nvinfer(
         for side, of_network in zip((width, height), network, strict=True):
             assert side >= 16
             assert not limit_scale or of_network / 16 <= side <= 16 * of_network
+
+
+def _crops_as_arrays(
+    boxes: np.ndarray,
+    expansion: ExpansionSettings,
+    frame: tuple[int, int],
+    network: tuple[int, int],
+    *,
+    limit_scale: bool,
+) -> np.ndarray:
+    """The crop geometry once more, all people at a time."""
+    sides, least = np.array(frame) // 2 * 2, np.full(2, 16.0)
+    most = sides.astype(np.float64)
+    if limit_scale:
+        least = np.maximum(least, np.ceil(np.array(network) / 16 / 2) * 2)
+        most = np.minimum(most, np.array(network) * 16)
+    before = np.array([expansion.x_each_side, expansion.y_top])
+    whole = np.array([1 + 2 * expansion.x_each_side, 1 + expansion.y_top + expansion.y_bottom])
+    clipped = np.nan_to_num(np.clip(boxes, [-1e9, -1e9, 0, 0], 1e9))
+    size = clipped[:, 2:]
+    grown = clipped[:, :2] - before * size
+    near = np.ceil(np.clip(grown, 0, sides) / 2) * 2
+    far = np.floor(np.clip(grown + whole * size, 0, sides) / 2) * 2
+    side = np.clip(far - near, least, most)
+    start = np.clip(np.floor((near + far - side) / 4) * 2, 0, sides - side)
+    return np.concatenate([start, side], axis=1)
+
+
+@given(
+    boxes=st.lists(
+        st.tuples(*[st.one_of(numbers, st.sampled_from([math.nan, math.inf, -math.inf]))] * 4),
+        max_size=6,
+    ),
+    frame=st.tuples(st.integers(64, 4000), st.integers(64, 4000)),
+    network=st.tuples(st.integers(1, 1024), st.integers(1, 1024)),
+    grow=st.tuples(shares, shares, shares),
+    limit_scale=st.booleans(),
+)
+@settings(deadline=None, max_examples=400)
+def test_crops_one_by_one_are_those_of_arrays_to_the_last_bit(
+    boxes: list[tuple[float, float, float, float]],
+    frame: tuple[int, int],
+    network: tuple[int, int],
+    grow: tuple[float, float, float],
+    limit_scale: bool,
+) -> None:
+    expansion = ExpansionSettings(x_each_side=grow[0], y_top=grow[1], y_bottom=grow[2])
+
+    crops = crop_list(
+        boxes,
+        expansion=expansion,
+        frame_wh_px=frame,
+        network_wh_px=network,
+        limit_scale=limit_scale,
+    )
+
+    rows = np.reshape(np.array(boxes, np.float64), (-1, 4))
+    arrays = _crops_as_arrays(rows, expansion, frame, network, limit_scale=limit_scale)
+    np.testing.assert_array_equal(np.reshape(crops, (-1, 4)), arrays)
 
 
 @given(boxes=boxes_of_any_kind)

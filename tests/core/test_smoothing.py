@@ -4,7 +4,10 @@ import random
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from ropewatch import smoothing
 from ropewatch.judging import SmoothingSettings
 from ropewatch.smoothing import MedianSmoother, TrackSmoother, make_smoother
 from tests.core.reference_smoother import Box, ReferenceSmoother
@@ -49,6 +52,68 @@ def test_smoother_equals_the_reference_to_the_last_bit_on_10000_random_sequences
             want = reference.smooth(boxes, raw, ts_s)
             assert got.dtype == np.float64
             assert got.tolist() == want, f"sequence {sequence} at {ts_s}"
+
+
+def _smoothed(smoother: MedianSmoother, steps: list[Step], *, few_pairs: int) -> list[list[float]]:
+    """Smooth a sequence one pair after the other, or as arrays with `few_pairs` 0."""
+    # Few numbers, so that some come back and some are missing.
+    ids = [
+        [None if p == 0.5 else int(box[0]) % 3 for box, p in zip(boxes, raw, strict=True)]
+        for boxes, raw, _ in steps
+    ]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(smoothing, "FEW_PAIRS", few_pairs)
+        return [
+            smoother.smooth(_as_array(boxes), raw, ts_s, of_step).tolist()
+            for (boxes, raw, ts_s), of_step in zip(steps, ids, strict=True)
+        ]
+
+
+@pytest.mark.parametrize("few_pairs", [0, 10**9])
+def test_smoother_equals_the_reference_as_arrays_and_one_by_one(few_pairs: int) -> None:
+    rng = random.Random(20261128)
+
+    for sequence in range(2_000):
+        sizes = (rng.choice((0.5, 0.2)), rng.choice((0.7, 0.0, 1.0)), rng.choice((7, 1, 2, 4)))
+        steps = _random_sequence(rng)
+        reference = ReferenceSmoother(*sizes)
+        want = [reference.smooth(*step) for step in steps]
+        got = _smoothed(MedianSmoother(*sizes), steps, few_pairs=few_pairs)
+        assert got == want, f"sequence {sequence}"
+
+
+_sides = st.one_of(st.integers(0, 12).map(float), st.floats(-10, 500), st.floats(-1e30, 1e30))
+_people = st.lists(
+    st.tuples(
+        st.tuples(_sides, _sides, _sides, _sides),
+        st.one_of(st.sampled_from([0.0, 0.5, 1.0]), st.floats(0, 1)),
+    ),
+    max_size=9,
+)
+_steps = st.lists(st.tuples(_people, st.sampled_from([0.0, 0.04, 0.1, 0.3, -0.1])), max_size=12)
+
+
+@given(
+    steps=_steps,
+    sizes=st.tuples(
+        st.sampled_from([0.2, 0.5]), st.sampled_from([0.0, 0.3, 0.7, 1.0]), st.integers(1, 8)
+    ),
+    kind=st.sampled_from([MedianSmoother, TrackSmoother]),
+)
+@settings(deadline=None, max_examples=300)
+def test_people_one_by_one_come_to_what_the_arrays_come_to_to_the_last_bit(
+    steps: list[tuple[list[tuple[Box, float]], float]],
+    sizes: tuple[float, float, int],
+    kind: type[MedianSmoother],
+) -> None:
+    ts_s, sequence = 0.0, []
+    for people, later_s in steps:
+        ts_s += later_s
+        sequence.append(([box for box, _ in people], [raw for _, raw in people], ts_s))
+
+    one_by_one = _smoothed(kind(*sizes), sequence, few_pairs=10**9)
+
+    assert one_by_one == _smoothed(kind(*sizes), sequence, few_pairs=0)
 
 
 def test_smoother_takes_the_mean_of_the_middle_two_of_an_even_count() -> None:
