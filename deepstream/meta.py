@@ -150,8 +150,8 @@ class MetaDoor:
         """Return the classifier's output for this person on this very frame.
 
         Returns:
-            (C,) float32, a copy; None when the classifier did not run: tensor metadata is
-            attached only to objects that were inferred.
+            (C,) float32, a copy, read-only; None when the classifier did not run: tensor
+            metadata is attached only to objects that were inferred.
         """
         output = self._output(person.obj_user_meta_list)
         return None if output is None else output.ravel()
@@ -160,7 +160,8 @@ class MetaDoor:
         """Return the classifier's output for this whole frame, in frame mode.
 
         Returns:
-            (C, rows, columns) float32, a copy; None when the classifier skipped the frame.
+            (C, rows, columns) float32, a copy, read-only; None when the classifier skipped the
+            frame.
         """
         return self._output(frame.view.frame_user_meta_list)
 
@@ -176,13 +177,15 @@ class MetaDoor:
 
     def _layer(self, tensors: Any, index: int) -> npt.NDArray[np.float32]:
         layer = self._pyds.get_nvds_LayerInfo(tensors, index)
-        shape = tuple(layer.inferDims.d[i] for i in range(layer.inferDims.numDims))
+        dims = layer.inferDims
+        # pyds makes a new array each time that it is asked for `d`.
+        shape = tuple(map(int, dims.d[: dims.numDims]))
         dtype = self._dtypes.get(int(layer.dataType))
         if dtype is not None:
             size_bytes = math.prod(shape) * dtype.itemsize
-            memory = (ctypes.c_char * size_bytes).from_address(self._pyds.get_ptr(layer.buffer))
-            values: npt.NDArray[Any] = np.ndarray(shape, dtype, memoryview(memory))
-            return values.astype(np.float32)
+            copied = ctypes.string_at(self._pyds.get_ptr(layer.buffer), size_bytes)
+            values: npt.NDArray[Any] = np.frombuffer(copied, dtype).reshape(shape)
+            return values.astype(np.float32, copy=False)
         raise TypeError(f"layer {layer.layerName}: data type {layer.dataType}, want FLOAT or HALF")
 
     def draw(self, person: Any, *, text: str, colour: Colour) -> None:

@@ -136,12 +136,15 @@ class NvDsInferTensorMeta(Struct):
 
     def output_layers_info(self, index: int) -> NvDsInferLayerInfo:
         """Describe an output, without a usable buffer, as in pyds; see get_nvds_LayerInfo."""
-        return self.layers[index].copy()
+        layer = self.layers[index].copy()
+        layer.buffer = None
+        return layer
 
     def layer_with_buffer(self, index: int) -> NvDsInferLayerInfo:
         """Describe an output with its host address, valid as long as this meta."""
-        layer = self.layers[index].copy()
-        layer.buffer = Pointer(self.arrays[index].__array_interface__["data"][0])
+        layer = self.layers[index]
+        if layer.buffer is None:
+            layer.buffer = Pointer(self.arrays[index].ctypes.data)
         return layer
 
 

@@ -5,7 +5,6 @@ another type, and cut when it does not fit. These descriptors do the same.
 """
 
 import ctypes
-import struct
 import threading
 import weakref
 from collections.abc import Callable
@@ -16,7 +15,6 @@ from typing_extensions import Self, override
 from plugins.standin.absent import explain
 
 T = TypeVar("T")
-_F32 = struct.Struct("f")
 _make_nested = threading.Lock()
 _strings: "weakref.WeakValueDictionary[int, Any]" = weakref.WeakValueDictionary()
 
@@ -184,11 +182,9 @@ class Float32(Field[float]):
     @override
     def accept(self, value: Any) -> float:
         try:
-            return _F32.unpack(_F32.pack(value))[0]  # type: ignore[no-any-return]
-        except struct.error:
+            return ctypes.c_float(value).value
+        except (TypeError, OverflowError):
             raise self.refuse(value, "a number") from None
-        except OverflowError:
-            return float("inf") if value > 0 else float("-inf")
 
 
 class Float64(Field[float]):
@@ -329,32 +325,27 @@ class GList:
     lose the ones after it.
     """
 
-    __slots__ = ("_index", "_items")
+    __slots__ = ("_index", "_items", "data", "next")
 
-    def __init__(self, items: tuple[Any, ...], index: int = 0) -> None:
+    def __init__(self, items: tuple[Any, ...], index: int, after: "GList | None") -> None:
         self._items = items
         self._index = index
-
-    @property
-    def data(self) -> Any:
-        """What the node holds; give it to the structure's cast()."""
-        return self._items[self._index]
-
-    @property
-    def next(self) -> "GList | None":
-        """The node after this one."""
-        after = self._index + 1
-        return GList(self._items, after) if after < len(self._items) else None
+        # Plain attributes: applications read both for every object of every frame.
+        self.data = items[index]
+        self.next = after
 
     @property
     def prev(self) -> "GList | None":
-        """The node before this one."""
-        return GList(self._items, self._index - 1) if self._index else None
+        """The node before this one, made when asked for: a cycle would keep metas alive."""
+        return GList(self._items, self._index - 1, self) if self._index else None
 
 
 def glist(items: list[Any]) -> GList | None:
     """Make the pyds view of a list; an empty list is None."""
-    return GList(tuple(items)) if items else None
+    node, kept = None, tuple(items)
+    for index in range(len(kept) - 1, -1, -1):
+        node = GList(kept, index, node)
+    return node
 
 
 def make_string(text: str, size: int | None = None) -> Any:

@@ -104,6 +104,23 @@ def test_an_empty_list_is_none_and_the_last_node_has_no_next() -> None:
     assert m.NvDsObjectMeta.cast(node.data) is frame.objects[0]
 
 
+def test_nodes_lead_back_as_well() -> None:
+    frame = frame_with(*(m.NvDsObjectMeta() for _ in range(3)))
+    first = frame.obj_meta_list
+    assert first is not None
+    assert first.prev is None
+    assert first.next is not None
+
+    last = first.next.next
+
+    assert last is not None
+    assert last.prev is not None
+    assert last.prev.prev is not None
+    assert [last.prev.prev.data, last.prev.data, last.data] == frame.objects
+    assert last.prev.next is last
+    assert last.prev.prev.prev is None
+
+
 def test_casting_nothing_raises_stop_iteration_as_the_samples_expect() -> None:
     with pytest.raises(StopIteration):
         m.NvDsFrameMeta.cast(None)
@@ -192,6 +209,7 @@ def test_tensor_meta_gives_host_addresses_of_the_values() -> None:
     layer = tensors.layer_with_buffer(0)
 
     assert described.buffer is None
+    assert tensors.output_layers_info(0).buffer is None
     assert layer.layerName == "scores"
     assert layer.inferDims.d[: layer.inferDims.numDims] == [2, 3]
     assert layer.buffer.address == tensors.out_buf_ptrs_host[0]
