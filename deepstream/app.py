@@ -79,7 +79,9 @@ def run_composed(app: App) -> Ended:
     try:
         voice.publisher.start()
         run = _Run(app)
+        app.views.start()
         outcome = run.watch()
+        app.views.stop()
         undelivered = run.finish()
         is_stuck = not run.runner.close()
         if voice.snapshots is not None and not run.runner.outcome.undrained:

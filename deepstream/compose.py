@@ -21,7 +21,7 @@ from deepstream.meta import FrameEncoder, MetaDoor
 from deepstream.models import model_versions
 from deepstream.nvinfer_config import refuse_faults
 from deepstream.outbox import Outbox
-from deepstream.plan import is_live, make_plan
+from deepstream.plan import Plan, is_live, make_plan
 from deepstream.probes.guard import BatchStage, Stage
 from deepstream.probes.smooth import SmoothStage
 from deepstream.publisher import Publisher
@@ -29,6 +29,7 @@ from deepstream.recorder import Recorder
 from deepstream.reporter import Reporter, no_picture
 from deepstream.snapshots import FRAME_QUALITY, Snapshots
 from deepstream.telemetry import TelemetryTeller
+from deepstream.views import CameraView, Views
 from deepstream.watchdog import WatchedEncoder
 from ropewatch.budget import Budget
 from ropewatch.errors import SettingsError
@@ -38,6 +39,7 @@ from ropewatch.lint.config import Config
 from ropewatch.monitor import SourceMonitor
 from ropewatch.nvinfer_keys import PGIE_ID, SGIE_ID
 from ropewatch.settings import SiteSettings
+from ropewatch.view import ViewWatch
 from ropewatch.wire import Wire
 
 
@@ -66,6 +68,7 @@ class App:
     health: Health
     telemetry: TelemetryTeller
     commander: Commander | None
+    views: Views
 
 
 def compose(site: SiteSettings, backend: Backend) -> App:
@@ -94,13 +97,16 @@ def compose(site: SiteSettings, backend: Backend) -> App:
     stages: dict[str, Stage | BatchStage] = {**classifying.stages, "smooth": smooth}
     if voice.snapshots is not None:
         stages["snapshot"] = voice.snapshots
-    graph = build_graph(make_plan(site), stages, door.frames)
+    plan = make_plan(site)
+    graph = build_graph(plan, stages, door.frames)
+    views = _make_views(site, plan, graph)
+    smooth.view = views.view
     commander = _make_commander(site, voice, smooth, changes)
     health = _make_health(
-        site, graph, smooth, voice, commander=commander, budget=classifying.budget
+        site, graph, smooth, voice, commander=commander, budget=classifying.budget, views=views
     )
     telemetry = _make_telemetry(site, voice, health, classifying.budget)
-    return App(site, graph, smooth, voice, health, telemetry, commander)
+    return App(site, graph, smooth, voice, health, telemetry, commander, views)
 
 
 def _read_configs(site: SiteSettings, backend: Backend) -> tuple[Config, Config]:
@@ -184,6 +190,14 @@ def _make_smooth(
     )
 
 
+def _make_views(site: SiteSettings, plan: Plan, graph: Graph) -> Views:
+    cameras = {}
+    for spec in plan.views:
+        watch = ViewWatch(site.judging(spec.camera).view)
+        cameras[spec.index] = CameraView(spec, graph.mux_pads[spec.index], watch)
+    return Views(cameras)
+
+
 def _make_commander(
     site: SiteSettings, voice: Voice, smooth: SmoothStage, changes: Changes
 ) -> Commander | None:
@@ -205,6 +219,7 @@ def _make_health(
     *,
     commander: Commander | None,
     budget: Budget | None,
+    views: Views,
 ) -> Health:
     now_s, picture, clock = time.monotonic(), graph.picture, ClockDoubt()
     return Health(
@@ -223,6 +238,7 @@ def _make_health(
                 is_behind=budget is not None and budget.is_short,
                 lasting=smooth.lasting[index],
                 too_small=smooth.too_small[index],
+                view=views.condition(index),
             )
             for index in range(len(site.sources))
         ],
@@ -233,6 +249,7 @@ def _make_health(
             *(voice.encoder.troubles() if voice.encoder else ()),
             *(picture.troubles() if picture else ()),
             *clock.troubles(),
+            *views.troubles(),
         ],
     )
 

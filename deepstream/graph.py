@@ -1,7 +1,8 @@
 """The plan made real: a Gst.Pipeline with its links and probes."""
 
+import itertools
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,7 +54,7 @@ def build_graph(
         SettingsError: an element does not take a property's value.
     """
     pipeline = Gst.Pipeline.new("ropewatch")
-    elements = {spec.name: _make(spec) for spec in plan.elements}
+    elements = {spec.name: make_element(spec) for spec in plan.elements}
     for element in elements.values():
         pipeline.add(element)
     mux_pads = tuple(pad for link in plan.links if (pad := _link(elements, link)) is not None)
@@ -70,7 +71,13 @@ def build_graph(
     return Graph(pipeline, elements, mux_pads, probes, picture)
 
 
-def _make(spec: ElementSpec) -> Any:
+def make_element(spec: ElementSpec) -> Any:
+    """Make one element with its properties.
+
+    Raises:
+        BackendError: this machine has none of that name.
+        SettingsError: it does not take a property's value.
+    """
     element = Gst.ElementFactory.make(spec.factory, spec.name)
     if element is None:
         raise BackendError(
@@ -95,15 +102,25 @@ def _make(spec: ElementSpec) -> Any:
     return element
 
 
+def link_in_order(elements: Sequence[Any]) -> None:
+    """Link elements of one pipeline.
+
+    Raises:
+        BackendError: two of them have no caps in common.
+    """
+    for upstream, downstream in itertools.pairwise(elements):
+        if not upstream.link(downstream):
+            raise BackendError(
+                f"{upstream.get_name()} -> {downstream.get_name()}: the elements do not link, "
+                "want caps in common; GST_DEBUG=3 says which caps each side offers"
+            )
+
+
 def _link(elements: Mapping[str, Any], link: LinkSpec) -> Any | None:
     """Link two elements; return the muxer's pad where the upstream pad comes later."""
     upstream, downstream = elements[link.upstream], elements[link.downstream]
     if not link.upstream_is_dynamic:
-        if not upstream.link(downstream):
-            raise BackendError(
-                f"{link.upstream} -> {link.downstream}: the elements do not link, want caps in "
-                "common; GST_DEBUG=3 says which caps each side offers"
-            )
+        link_in_order([upstream, downstream])
         return None
     # PyGObject before 3.46 knows only get_request_pad for this on GStreamer 1.18 and older.
     request = getattr(downstream, "request_pad_simple", None) or downstream.get_request_pad

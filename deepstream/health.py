@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final
 
+from ropewatch.view import ViewCondition
+
 # Counted, and nothing wrong: the operator has set the limit.
 CHOSEN: Final = frozenset({"snapshots_over_limit"})
 # Looks are a second apart; what is seen with each of them has no break.
@@ -14,7 +16,10 @@ BETWEEN_LOOKS_S: Final = 2.5
 
 
 class CameraReason(str, Enum):
-    """Why a camera is blind. Of those in LOOKING frames come, and open incidents stay open."""
+    """Why a camera is blind. Of those in LOOKING and SHOWING frames come.
+
+    Open incidents stay open then.
+    """
 
     STARTING = "starting"
     LOST = "lost"
@@ -24,6 +29,9 @@ class CameraReason(str, Enum):
     OVERLOADED = "overloaded"
     UNJUDGED = "unjudged"
     TOO_SMALL = "too_small"
+    DARK = "dark"
+    COVERED = "covered"
+    FROZEN = "frozen"
 
 
 # In the order in which they are told, where several hold; and what the box's status says.
@@ -31,6 +39,12 @@ LOOKING: Final[Mapping[CameraReason, str]] = {
     CameraReason.OVERLOADED: "classifier_overloaded, people wait longer than max_evidence_age_s",
     CameraReason.UNJUDGED: "people are not judged",
     CameraReason.TOO_SMALL: "too_small, nobody in view is large enough to be judged",
+}
+# By its picture alone; what the box's status says.
+SHOWING: Final[Mapping[CameraReason, str]] = {
+    CameraReason.DARK: "dark, nobody could be seen in its picture",
+    CameraReason.COVERED: "covered, its picture shows next to nothing",
+    CameraReason.FROZEN: "frozen, its picture does not change",
 }
 SAID_AT_ONCE: Final = frozenset({CameraReason.OVERLOADED})
 
@@ -49,6 +63,7 @@ class Counts:
         is_behind: frames wait for the classifier at this moment.
         lasting: persons of the newest frame, not a sum, who have been unknown for long.
         too_small: those of them who are too small are all who are in view.
+        view: why the picture shows nobody, at this moment; None while it may.
     """
 
     frames: int = 0
@@ -60,6 +75,7 @@ class Counts:
     is_behind: bool = False
     lasting: int = 0
     too_small: bool = False
+    view: ViewCondition | None = None
 
 
 @dataclass(slots=True)
@@ -144,6 +160,8 @@ class CameraHealth:
             return CameraReason.STARTING if waited_s < blind_after_s else CameraReason.LOST
         if now_s - self.last_frame_s >= blind_after_s:
             return CameraReason.ENDED if self.ended and not self.live else CameraReason.LOST
+        if self.counts.view is not None:
+            return CameraReason(self.counts.view.value)
         spells = self.spells.items()
         return next((each for each, one in spells if one.lasts(now_s, blind_after_s)), None)
 
@@ -192,6 +210,8 @@ class Health:
             reason = camera.reason_blind(now_s, self.blind_after_s)
             if reason in {CameraReason.STARTING, CameraReason.LOST, CameraReason.FAILED}:
                 wrong.append(f"camera {camera.source_id} {reason.value}")
+            if reason is not None and reason in SHOWING:
+                wrong.append(f"camera {camera.source_id}: {SHOWING[reason]}")
             wrong += [f"camera {camera.source_id}: {each}" for each in self._doubts(camera, now_s)]
         wrong += self.conditions()
         return wrong + [f"{name} {count}" for name, count in self.troubles().items()]

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from ropewatch.nvinfer_keys import PGIE_ID, SGIE_ID
 from ropewatch.settings import SiteSettings, SourceSettings, VideoSettings
+from ropewatch.view import HEIGHT_PX, WIDTH_PX
 
 PropertyValue = str | int | bool
 
@@ -25,6 +26,7 @@ NVMM: Final = "video/x-raw(memory:NVMM)"
 FRAGMENT_MS: Final = 1000
 LEAK_OLD: Final = 2  # queue's leaky=downstream
 UNBUFFERED: Final = 2  # filesink's buffer-mode
+FORMAT_TIME: Final = 3  # GstFormat
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,21 @@ class ProbeSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class ViewSpec:
+    """The small pipeline, beside the graph, that one camera's picture is looked at with.
+
+    Attributes:
+        camera: its name.
+        index: position of the source; its frames are taken at that sink pad of the muxer.
+        elements: linked in their order.
+    """
+
+    camera: str
+    index: int
+    elements: tuple[ElementSpec, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """The whole graph. Probes on one pad run in the order given.
 
@@ -63,6 +80,7 @@ class Plan:
         picture: names of the elements behind the tee that make the annotated video, in their
             order. The first of them keeps what fails in the others from the trunk.
         judging: what the smooth stage goes by, for each camera: plain data by section.
+        views: of the cameras whose pictures are looked at.
     """
 
     elements: tuple[ElementSpec, ...]
@@ -70,6 +88,7 @@ class Plan:
     probes: tuple[ProbeSpec, ...]
     picture: tuple[str, ...] = ()
     judging: dict[str, dict[str, Any]] = field(default_factory=dict)
+    views: tuple[ViewSpec, ...] = ()
 
     def element(self, name: str) -> ElementSpec:
         """Return the element of that name."""
@@ -117,6 +136,11 @@ def make_plan(site: SiteSettings) -> Plan:
         probes=tuple(probes),
         picture=tuple(element.name for element in picture),
         judging={source.id: _judging(site, source.id) for source in site.sources},
+        views=tuple(
+            _view(index, source.id)
+            for index, source in enumerate(site.sources)
+            if site.judging(source.id).view.enabled
+        ),
     )
 
 
@@ -144,8 +168,27 @@ def _judging(site: SiteSettings, source_id: str) -> dict[str, Any]:
     return {
         "smoothing": judging.smoothing.model_dump(mode="json"),
         "decision": judging.decision.model_dump(mode="json"),
+        "view": judging.view.model_dump(mode="json"),
         "zones": [zone.model_dump(mode="json") for zone in judging.zones],
     }
+
+
+def _view(index: int, camera: str) -> ViewSpec:
+    """Lay out how a camera's frames become small pictures in the host's memory.
+
+    NV12 is what decoders give and all converters take. An end that comes late, or never, is
+    waited for by nobody.
+    """
+    small = f"video/x-raw, format=NV12, width={WIDTH_PX}, height={HEIGHT_PX}"
+    newest: dict[str, PropertyValue] = {"max-buffers": 1, "drop": True}
+    free: dict[str, PropertyValue] = {"sync": False, "async": False, "enable-last-sample": False}
+    elements = (
+        ElementSpec(f"view-in-{camera}", "appsrc", {"format": FORMAT_TIME}),
+        ElementSpec(f"view-convert-{camera}", "nvvideoconvert"),
+        _caps(f"view-caps-{camera}", small),
+        ElementSpec(f"view-out-{camera}", "appsink", newest | free),
+    )
+    return ViewSpec(camera, index, elements)
 
 
 def is_live(uri: str) -> bool:

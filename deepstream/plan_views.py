@@ -1,12 +1,14 @@
 """The plan as JSON for machines, as dot for Graphviz and as SVG for people."""
 
 import html
+import itertools
 import json
 from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
-from deepstream.plan import ElementSpec, Plan, PropertyValue
+from deepstream.plan import ElementSpec, Plan, PropertyValue, ViewSpec
 from ropewatch.load import redact
 
 BOX_WIDTH_PX: Final = 210
@@ -25,18 +27,18 @@ COLOURS: Final = {
 
 
 def to_json(plan: Plan) -> str:
-    """Return the plan as a JSON object with elements, links, probes and what cameras go by."""
+    """Return the plan as a JSON object: elements, links, views, probes, what cameras go by."""
     return json.dumps(
         {
-            "elements": [
-                {
-                    "name": element.name,
-                    "factory": element.factory,
-                    "properties": _shown(element),
-                }
-                for element in plan.elements
-            ],
+            "elements": [_described(element) for element in plan.elements],
             "links": [[link.upstream, link.downstream] for link in plan.links],
+            "views": {
+                view.camera: {
+                    "taken_at": f"mux.sink_{view.index}",
+                    "elements": [_described(element) for element in view.elements],
+                }
+                for view in plan.views
+            },
             "probes": [
                 {"stage": probe.stage, "element": probe.element, "pad": probe.pad}
                 for probe in plan.probes
@@ -50,11 +52,13 @@ def to_json(plan: Plan) -> str:
 def to_dot(plan: Plan) -> str:
     """Return the plan as a Graphviz digraph."""
     lines = ["digraph ropewatch {", "  rankdir=LR;", '  node [shape=box, fontname="sans-serif"];']
-    for element in plan.elements:
-        text = "\\n".join([f"{element.name} ({element.factory})", *_property_lines(element)])
-        escaped = text.replace('"', '\\"')
-        lines.append(f'  "{element.name}" [label="{escaped}"];')
+    lines += [_dot_box(element) for element in plan.elements]
     lines += [f'  "{link.upstream}" -> "{link.downstream}";' for link in plan.links]
+    for view in plan.views:
+        lines += [_dot_box(element) for element in view.elements]
+        lines += [f'  "{one.name}" -> "{other.name}";' for one, other in _pairs(view)]
+        taken = f'[style=dotted, label="{_taken_at(view)}"]'
+        lines.append(f'  "mux" -> "{view.elements[0].name}" {taken};')
     lines += [
         f'  "{probe.element}.{probe.pad}: {probe.stage}" [shape=note];\n'
         f'  "{probe.element}" -> "{probe.element}.{probe.pad}: {probe.stage}" [style=dotted];'
@@ -72,6 +76,9 @@ def to_svg(plan: Plan) -> str:
         probes[probe.element].append(f"probe {probe.stage} on {probe.pad}")
     rows = [sources[i : i + COLUMNS] for i in range(0, len(sources), COLUMNS)]
     rows += [trunk[i : i + COLUMNS] for i in range(0, len(trunk), COLUMNS)]
+    for view in plan.views:
+        rows.append(list(view.elements))
+        probes[view.elements[0].name].append(_taken_at(view))
 
     shapes: list[str] = []
     places: dict[str, _Place] = {}
@@ -83,7 +90,9 @@ def to_svg(plan: Plan) -> str:
             places[element.name] = _Place(left, top, height)
             shapes.append(_box(element, probes[element.name], places[element.name]))
         top += height + BOX_GAP_PX
-    arrows = [_arrow(places[link.upstream], places[link.downstream]) for link in plan.links]
+    links = [(link.upstream, link.downstream) for link in plan.links]
+    links += [(one.name, other.name) for view in plan.views for one, other in _pairs(view)]
+    arrows = [_arrow(places[upstream], places[downstream]) for upstream, downstream in links]
     width = BOX_GAP_PX + COLUMNS * (BOX_WIDTH_PX + BOX_GAP_PX)
     return "\n".join([_svg_head(width, top), *arrows, *shapes, "</svg>"])
 
@@ -149,6 +158,24 @@ def _box(element: ElementSpec, probes: list[str], place: _Place) -> str:
         for n, (line, style) in enumerate(lines)
     ]
     return "\n".join([rect, *texts])
+
+
+def _dot_box(element: ElementSpec) -> str:
+    text = "\\n".join([f"{element.name} ({element.factory})", *_property_lines(element)])
+    escaped = text.replace('"', '\\"')
+    return f'  "{element.name}" [label="{escaped}"];'
+
+
+def _pairs(view: ViewSpec) -> Iterator[tuple[ElementSpec, ElementSpec]]:
+    return itertools.pairwise(view.elements)
+
+
+def _taken_at(view: ViewSpec) -> str:
+    return f"frames taken at mux.sink_{view.index}"
+
+
+def _described(element: ElementSpec) -> dict[str, Any]:
+    return {"name": element.name, "factory": element.factory, "properties": _shown(element)}
 
 
 def _shown(element: ElementSpec) -> dict[str, PropertyValue]:

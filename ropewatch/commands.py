@@ -226,6 +226,7 @@ def changed(site: SiteSettings, request: SetRequest) -> SiteSettings:
             smoothing=SmoothingOverrides.model_validate(
                 before.smoothing.model_dump() | request.smoothing.model_dump()
             ),
+            view=before.view,
         )
         zones = source.zones if request.zones is None else request.zones
         return with_source(site, request.camera, overrides, zones)

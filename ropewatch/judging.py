@@ -1,4 +1,4 @@
-"""Settings of the judgement: smoothing, decision and zones; for the site, and for one camera.
+"""Settings of the judgement: smoothing, decision, view, zones; for the site, and for one camera.
 
 `SiteSettings.judging` puts together what holds for a camera.
 """
@@ -124,6 +124,48 @@ class DecisionSettings(Section):
     )
 
 
+class ViewSettings(Section):
+    """When a camera's picture is told to be blind. Times are seconds of stream time.
+
+    The numbers rest on synthetic pictures and one clip; they are not measured on real cameras.
+    """
+
+    enabled: bool = Field(
+        True, description="false: nobody notices a picture that is frozen, dark or covered."
+    )
+    frozen_after_s: float = Field(
+        30.0,
+        ge=5,
+        le=86_400,
+        description="A picture that has not changed at all for this long is frozen. A real "
+        "camera's noise changes it sooner.",
+    )
+    dark_after_s: float = Field(
+        10.0, gt=0, le=86_400, description="A picture too dark for this long is dark."
+    )
+    dark_below_luma: int = Field(
+        32,
+        ge=1,
+        le=255,
+        description="Too dark: all but 2 % of the picture is below this luma, of 0 to 255; black "
+        "is 16 in most video.",
+    )
+    covered_after_s: float = Field(
+        10.0,
+        gt=0,
+        le=86_400,
+        description="A picture with too little structure for this long is covered.",
+    )
+    covered_below_structure: Share = Field(
+        0.005,
+        description="Too little structure: a smaller share of the picture's small cells differs "
+        "from a neighbour. 0: never.",
+    )
+    clear_after_s: float = Field(
+        3.0, gt=0, le=3600, description="Each is taken back once it was over for this long."
+    )
+
+
 class _Overrides(Section):
     """Base: what a camera leaves out is the site's, so only what it sets is written anywhere."""
 
@@ -154,11 +196,16 @@ class DecisionOverrides(_Overrides, DecisionSettings):
         return value
 
 
+class ViewOverrides(_Overrides, ViewSettings):
+    """When the picture of one camera is told to be blind; left out: the site's."""
+
+
 class OverrideSettings(Section):
     """What one camera sets for itself."""
 
     decision: DecisionOverrides = DecisionOverrides()
     smoothing: SmoothingOverrides = SmoothingOverrides()
+    view: ViewOverrides = ViewOverrides()
 
 
 class ZoneSettings(Section):
@@ -194,6 +241,7 @@ class Judging:
 
     decision: DecisionSettings
     smoothing: SmoothingSettings
+    view: ViewSettings
     zones: tuple[ZoneSettings, ...]
 
 

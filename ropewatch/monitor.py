@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
 from ropewatch.boxes import shorter_side_px
 from ropewatch.decision import NS_PER_S, RopeState, Rule, to_ns
@@ -13,6 +14,10 @@ from ropewatch.people import Incident, People, Person
 from ropewatch.settings import SiteSettings
 from ropewatch.smoothing import make_smoother
 from ropewatch.zones import Zones
+
+# Longer than from key frame to key frame of most cameras: a scene where nothing moves is coded
+# anew there, and is not the same to the bit.
+STILL_S: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,11 +109,13 @@ class SourceMonitor:
         self._zones = Zones(judging.zones)
         self._update_every_ns = to_ns(judging.decision.update_every_s)
         self._gone_after_ns = to_ns(judging.decision.gone_after_s)
+        # All that an opening can rest on: the scores of the time, and those smoothed into it.
+        trail_s = judging.decision.open_after_s + judging.smoothing.window_s
+        self._dead_after_s = max(STILL_S, trail_s + judging.decision.max_evidence_age_s)
         self._people.follow(
             Rule.of(judging.decision, self._classifier.alert_when),
             gone_after_ns=self._gone_after_ns,
-            # All that an opening can rest on: the scores of the time, and those smoothed into it.
-            trail_ns=to_ns(judging.decision.open_after_s + judging.smoothing.window_s),
+            trail_ns=to_ns(trail_s),
         )
 
     @property
@@ -126,14 +133,18 @@ class SourceMonitor:
 
         Evidence is a score of this very frame, finite, of a person in the zones with
         `min_crop_px` to see of them. Nothing else enters the smoother, and without it a verdict
-        ages into unknown.
+        ages into unknown. A picture that stands still never helps to end an incident, and gives
+        no evidence at all once all that an opening can rest on is of one picture. Nobody
+        with an incident is gone because the picture shows nothing.
 
         Raises:
             ValueError: the frame is of another source.
         """
         if frame.source_id != self._source_id:
             raise ValueError(f"source_id: {frame.source_id}, want {self._source_id}")
-        self._advance(frame.pts_ns)
+        step_ns = self._advance(frame.pts_ns)
+        if frame.view.hidden:
+            self._people.keep(step_ns)
         self._frame_wh_px = frame.frame_wh_px
         seen = self._people.find(frame.persons, now_ns=self._now_ns, pts_ns=frame.pts_ns)
         events: list[IncidentEvent] = []
@@ -198,13 +209,16 @@ class SourceMonitor:
         self._smoother.reset()
         return events
 
-    def _advance(self, pts_ns: int) -> None:
+    def _advance(self, pts_ns: int) -> int:
+        """Return by how much time has gone on."""
+        before_ns = self._now_ns
         if self._pts_ns is not None:
             if pts_ns < self._pts_ns:
                 self._smoother.reset()
             else:
                 self._now_ns += pts_ns - self._pts_ns
         self._pts_ns = pts_ns
+        return self._now_ns - before_ns
 
     def _watch(self, frame: FrameObservation, seen: list[Person]) -> list[IncidentEvent]:
         """Say who is in the zones; who has been outside for `gone_after_s` has left them.
@@ -226,10 +240,15 @@ class SourceMonitor:
 
     def _judge(self, frame: FrameObservation, seen: list[Person]) -> set[int]:
         """Smooth the fresh scores and weigh them; returns the rows that had one."""
+        if frame.view.still_s > 0:
+            for person in seen:
+                person.decision.doubt()
+        dead = frame.view.still_s > self._dead_after_s
         rows = [
             (number, person, float(observation.score), observation)
             for number, (person, observation) in enumerate(zip(seen, frame.persons, strict=True))
             if observation.score is not None
+            and not dead
             and person.watched
             and _is_finite(observation)
             and self._is_large_enough(observation, frame.frame_wh_px)

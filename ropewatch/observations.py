@@ -5,6 +5,7 @@ Boxes are in muxer-output pixels, left, top, width, height.
 """
 
 from dataclasses import dataclass
+from typing import Final
 
 BoxLtwh = tuple[float, float, float, float]
 
@@ -31,6 +32,22 @@ class PersonObservation:
 
 
 @dataclass(frozen=True, slots=True)
+class View:
+    """What is known of the picture itself, from small samples of it: `ropewatch.view`.
+
+    Attributes:
+        still_s: for how long it has not changed at all; 0 while it changes.
+        hidden: nobody could be seen in it: it is dark, or without structure.
+    """
+
+    still_s: float = 0.0
+    hidden: bool = False
+
+
+CLEAR: Final = View()
+
+
+@dataclass(frozen=True, slots=True)
 class FrameObservation:
     """One frame of one source, with its people in metadata order.
 
@@ -42,6 +59,7 @@ class FrameObservation:
         frame_wh_px: size of the muxer output.
         detector_ran: False on frames that the detector skipped (`interval`).
         persons: may be empty.
+        view: of the samples up to this frame.
     """
 
     source_id: str
@@ -51,3 +69,4 @@ class FrameObservation:
     frame_wh_px: tuple[int, int]
     detector_ran: bool
     persons: tuple[PersonObservation, ...]
+    view: View = CLEAR

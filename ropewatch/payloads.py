@@ -274,7 +274,8 @@ class CameraStatus(Payload):
     reason: str | None = Field(
         pattern=r"^[a-z][a-z_]*$",
         description="Why blind, such as lost, failed or ended. Since 1.5 also overloaded, "
-        "unjudged and too_small, of cameras whose frames come: their incidents stay open.",
+        "unjudged, too_small, dark, covered and frozen, of cameras whose frames come: their "
+        "incidents stay open.",
     )
     time: Rfc3339
 

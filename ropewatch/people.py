@@ -107,6 +107,12 @@ class People:
         """Forget everybody; numbers go on."""
         self._people = {}
 
+    def keep(self, step_ns: int) -> None:
+        """Let no time pass for those with an incident who are not in view: who could see them?"""
+        for person in self:
+            if person.incident is not None:
+                person.seen_ns += step_ns
+
     def remove_gone(self, seen: Sequence[Person], now_ns: int) -> list[Person]:
         """Forget and return those not in `seen` for `gone_after_s` or longer."""
         here = {person.number for person in seen}

@@ -17,7 +17,13 @@ from ropewatch.decision import RopeState
 from ropewatch.errors import SourceError
 from ropewatch.incidents import IncidentEvent
 from ropewatch.monitor import FrameResult
-from ropewatch.observations import BoxLtwh, FrameObservation, PersonObservation
+from ropewatch.observations import (
+    CLEAR,
+    BoxLtwh,
+    FrameObservation,
+    PersonObservation,
+    View,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +57,7 @@ class RecordedPerson:
 
 @dataclass(frozen=True, slots=True)
 class RecordedFrame:
-    """One frame; the fields are those of `FrameObservation`."""
+    """One frame; the fields are those of `FrameObservation`, older recordings have no view."""
 
     source_id: str
     frame_num: int
@@ -60,6 +66,7 @@ class RecordedFrame:
     frame_wh_px: tuple[int, int]
     detector_ran: bool
     persons: tuple[RecordedPerson, ...]
+    view: View = CLEAR
 
     def observation(self) -> FrameObservation:
         """Return what the graph saw, without the verdicts, to be decided on again."""
@@ -76,6 +83,7 @@ class RecordedFrame:
                 )
                 for p in self.persons
             ),
+            view=self.view,
         )
 
 
@@ -118,6 +126,7 @@ def frame_line(frame: FrameObservation, result: FrameResult) -> str:
             "frame_wh_px": frame.frame_wh_px,
             "detector_ran": frame.detector_ran,
             "persons": persons,
+            "view": dataclasses.asdict(frame.view),
         }
     )
 

@@ -19,6 +19,7 @@ from ropewatch.judging import (
     Judging,
     OverrideSettings,
     SmoothingSettings,
+    ViewSettings,
     ZoneSettings,
     overridden,
 )
@@ -225,6 +226,7 @@ class SiteSettings(Section):
     classifier: ClassifierSettings
     smoothing: SmoothingSettings = SmoothingSettings()
     decision: DecisionSettings
+    view: ViewSettings = ViewSettings()
     mqtt: MqttSettings
     health: HealthSettings = HealthSettings()
     video: VideoSettings = VideoSettings()
@@ -267,7 +269,8 @@ class SiteSettings(Section):
         """
         source = {source.id: source for source in self.sources}[source_id]
         decision, smoothing = overridden(self.decision, self.smoothing, source.overrides)
-        return Judging(decision, smoothing, source.zones)
+        view = self.view.model_copy(update=source.overrides.view.model_dump())
+        return Judging(decision, smoothing, view, source.zones)
 
     def digest(self) -> str:
         """Return the SHA-256 of the settings as they apply, defaults included.

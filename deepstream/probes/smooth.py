@@ -1,7 +1,7 @@
 """Smooth stage: metadata becomes observations, and the core decides."""
 
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
@@ -11,7 +11,7 @@ from deepstream.snapshots import Snapshots
 from ropewatch.decision import RopeState, to_ns
 from ropewatch.incidents import Acknowledgement, EndReason, IncidentEvent
 from ropewatch.monitor import FrameResult, SourceMonitor, Verdict
-from ropewatch.observations import FrameObservation, PersonObservation
+from ropewatch.observations import CLEAR, FrameObservation, PersonObservation, View
 from ropewatch.settings import SiteSettings
 from ropewatch.spread import Spread
 
@@ -37,6 +37,10 @@ class Sink(Protocol):
         """Take the news that a source is judged by other settings from here on."""
 
 
+def _clear(_index: int) -> View:
+    return CLEAR
+
+
 @dataclass(slots=True)
 class SmoothStage:
     """Operates: reads the scores of every frame, lets the core decide, colours the boxes.
@@ -54,6 +58,7 @@ class SmoothStage:
         gaps: frames that came later than `max_evidence_age_s` after the one before.
         spreads: learns who needs the classifier most; empty where all are judged.
         snapshots: takes a picture of each start; None where none are wanted.
+        view: says what is known of a camera's picture, by position of its source.
     """
 
     door: MetaDoor
@@ -65,6 +70,7 @@ class SmoothStage:
     draw: bool
     spreads: tuple[Spread, ...] = ()
     snapshots: Snapshots | None = None
+    view: Callable[[int], View] = _clear
     frames: list[int] = field(default_factory=list)
     seen: list[int] = field(default_factory=list)
     judged: list[int] = field(default_factory=list)
@@ -154,6 +160,7 @@ class SmoothStage:
                 self._observe(person, look)
                 for person, look in zip(persons, looks.persons, strict=True)
             ),
+            view=self.view(frame.pad_index),
         )
 
     def _decide(self, pad_index: int, observation: FrameObservation) -> FrameResult | None:

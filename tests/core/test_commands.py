@@ -86,10 +86,13 @@ def test_a_setting_that_cannot_be_is_refused_when_it_is_read(
     assert said.startswith(reason)
 
 
+OVERRIDES = {"decision": {"open_after_s": 3}, "view": {"frozen_after_s": 60}}
+
+
 def test_a_change_is_of_one_camera_and_leaves_what_it_does_not_name() -> None:
     data = site_data()
     data["sources"] = [
-        {"id": "cam1", "uri": "a.mp4", "overrides": {"decision": {"open_after_s": 3}}},
+        {"id": "cam1", "uri": "a.mp4", "overrides": OVERRIDES},
         {"id": "cam2", "uri": "b.mp4"},
     ]
     before = SiteSettings.model_validate(data)
@@ -98,6 +101,7 @@ def test_a_change_is_of_one_camera_and_leaves_what_it_does_not_name() -> None:
 
     one, other = after.judging("cam1"), after.judging("cam2")
     assert (one.decision.threshold, one.decision.open_after_s) == (0.9, 3)
+    assert one.view.frozen_after_s == 60
     assert [zone.name for zone in one.zones] == ["roof"]
     assert other == before.judging("cam2")
     assert after.digest() != before.digest()

@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,13 +10,13 @@ import pytest
 from ropewatch.errors import SourceError
 from ropewatch.incidents import EndReason, IncidentEvent
 from ropewatch.monitor import SourceMonitor
-from ropewatch.observations import FrameObservation
+from ropewatch.observations import FrameObservation, View
 from ropewatch.recording import CutShort, RecordedFrame, frame_line, incident_line, read
 from tests.core.builders import HERE, IMMEDIATE, THERE, frame, new_ids, seen, site
 
 FRAMES = (
     frame(0, [seen(0.1 + 0.2, crop=(0, 0, 64, 64)), seen(None, object_id=None, box=THERE)]),
-    frame(0.04),
+    replace(frame(0.04), view=View(still_s=1.5, hidden=True)),
     frame(0.08, [seen(0.9, object_id=2**63)]),
 )
 
@@ -58,6 +59,7 @@ def test_frame_line_holds_verdicts_beside_observations() -> None:
         "ntp_ns": 1_700_000_000_000_000_000,
         "frame_wh_px": [1280, 720],
         "detector_ran": True,
+        "view": {"still_s": 0.0, "hidden": False},
     }
     assert first == {
         "person": 1,

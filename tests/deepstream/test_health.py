@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from deepstream.health import CameraHealth, CameraReason, Counts, Health, Spell
+from ropewatch.view import ViewCondition
 
 
 class Clock:
@@ -266,3 +267,22 @@ def test_frames_that_the_network_loses_are_no_overload() -> None:
     assert watched.cameras[0].reported is None
     # People who take turns and are never overdue are nothing to be told of.
     assert watched.reasons() == ["camera a: frames_too_far_apart, further than max_evidence_age_s"]
+
+
+@pytest.mark.parametrize("condition", list(ViewCondition))
+def test_health_says_what_a_picture_says_unless_there_is_none(condition: ViewCondition) -> None:
+    clock, counts = Clock(), Counts(frames=1, view=condition)
+    camera = CameraHealth("a", started_s=clock.now_s)
+    watched = Health((camera,), lambda: [counts], blind_after_s=5.0, clock=clock)
+
+    assert watched.look() == [(0, CameraReason(condition.value))]
+    (said,) = watched.reasons()
+    assert said.startswith(f"camera a: {condition.value}, ")
+
+    clock.now_s += 5
+    assert watched.look() == [(0, CameraReason.LOST)]
+    assert watched.reasons() == ["camera a lost"]
+
+    counts = Counts(frames=2)
+    assert watched.look() == [(0, None)]
+    assert watched.reasons() == []

@@ -150,7 +150,8 @@ def plan() -> Plan:
 def test_json_view_holds_the_graph_and_what_each_camera_goes_by(plan: Plan) -> None:
     document = json.loads(to_json(plan))
 
-    assert set(document) == {"elements", "links", "probes", "judging"}
+    assert set(document) == {"elements", "links", "views", "probes", "judging"}
+    assert document["views"]["b"]["taken_at"] == "mux.sink_1"
     names = {element["name"] for element in document["elements"]}
     assert all(end in names for link in document["links"] for end in link)
 
@@ -218,3 +219,21 @@ def test_tiles_keep_the_shape_of_the_frame(
         "width": 1280,
         "height": height,
     }
+
+
+def test_plan_looks_at_each_camera_s_picture_beside_the_graph_unless_told_not_to() -> None:
+    unwanted = {"id": "c", "uri": "/c.mp4", "overrides": {"view": {"enabled": False}}}
+
+    plan = make_plan(site([*TWO_FILES, unwanted]))
+
+    assert [(view.camera, view.index) for view in plan.views] == [("a", 0), ("b", 1)]
+    factories = [element.factory for element in plan.views[0].elements]
+    assert factories == ["appsrc", "nvvideoconvert", "capsfilter", "appsink"]
+    assert not {element.factory for element in plan.elements} & {"tee", "appsrc", "appsink"}
+
+
+def test_dot_and_svg_show_where_a_picture_is_taken(plan: Plan) -> None:
+    assert '"mux" -> "view-in-a" [style=dotted, label="frames taken at mux.sink_0"]' in to_dot(
+        plan
+    )
+    assert "frames taken at mux.sink_1" in to_svg(plan)

@@ -43,15 +43,32 @@ def make_clip(
         audio: with a sound track.
     """
     width, height = wh
+    luma_bytes, chroma_bytes = _plane_bytes(width, height)
+    pictures = b"".join(
+        bytes([LUMA[shade]]) * luma_bytes + bytes([128]) * chroma_bytes
+        for shade, count in shades
+        for _ in range(count)
+    )
+    return encode(path, pictures, wh=wh, codec=codec, audio=audio)
+
+
+def _plane_bytes(width: int, height: int) -> tuple[int, int]:
+    # GStreamer's I420 layout: lines begin at multiples of four bytes.
+    return (width + 3) // 4 * 4 * height, 2 * ((width // 2 + 3) // 4 * 4) * (height // 2)
+
+
+def encode(
+    path: Path, pictures: bytes, *, wh: tuple[int, int], codec: str = "h264", audio: bool = False
+) -> Path:
+    """Encode I420 pictures, in GStreamer's layout; the rest is as for `make_clip`."""
+    width, height = wh
+    luma_bytes, chroma_bytes = _plane_bytes(width, height)
     # Without B-frames the first picture's time is zero, as a camera's is.
     encoder = {
         "h264": "x264enc bframes=0 ! h264parse",
         "h265": "x265enc option-string=bframes=0 ! h265parse",
     }[codec]
     muxer = "matroskamux" if path.suffix == ".mkv" else "mp4mux"
-    # GStreamer's I420 layout: lines begin at multiples of four bytes.
-    luma_bytes = (width + 3) // 4 * 4 * height
-    chroma_bytes = 2 * ((width // 2 + 3) // 4 * 4) * (height // 2)
     line = (
         f"fdsrc fd=0 blocksize={luma_bytes + chroma_bytes} ! rawvideoparse format=i420 "
         f"width={width} height={height} framerate={FPS}/1 ! {encoder} ! {muxer} name=m "
@@ -59,11 +76,6 @@ def make_clip(
     )
     if audio:
         line += " audiotestsrc num-buffers=40 ! audioconvert ! avenc_aac ! aacparse ! m."
-    pictures = b"".join(
-        bytes([LUMA[shade]]) * luma_bytes + bytes([128]) * chroma_bytes
-        for shade, count in shades
-        for _ in range(count)
-    )
     subprocess.run(["gst-launch-1.0", "-q", *line.split()], input=pictures, check=True, timeout=60)
     return path
 
