@@ -14,13 +14,14 @@ from plugins.standin import element as base
 from plugins.standin.elements.nvv4l2decoder import KeepEvery
 from plugins.standin.elements.retag import ToNvmm, ToSystem
 from plugins.standin.elements.time_shift import TimeShift
-from plugins.standin.elements.uri_branch import is_rtsp, make_branch, redacted
+from plugins.standin.elements.uri_branch import is_camera, make_branch, redacted
 from plugins.standin.elements.uri_watch import Watch
-from plugins.standin.gst import GLib, Gst
+from plugins.standin.gst import GLib, GObject, Gst
 
 # The branch's state is not the bin's, so the bin must not wait for it.
 _BRANCH_STATE = (Gst.MessageType.ASYNC_START, Gst.MessageType.ASYNC_DONE)
 _STREAMS_WITHIN_S = 15
+_ACTION = GObject.SignalFlags.RUN_LAST | GObject.SignalFlags.ACTION
 _VIDEO = "vsrc_%u"
 _AUDIO = "asrc_%u"
 
@@ -38,7 +39,7 @@ class NvUriSrcBin(base.Settings, Gst.Bin):
     )
     PROPERTIES = (
         base.string("uri"),
-        base.uint("type", effect=False),
+        base.uint("type", high=2),
         base.uint("rtsp-reconnect-interval"),
         base.uint("init-rtsp-reconnect-interval"),
         base.integer("rtsp-reconnect-attempts", -1, low=-1),
@@ -50,11 +51,11 @@ class NvUriSrcBin(base.Settings, Gst.Bin):
         base.boolean("file-loop"),
         base.boolean("disable-audio", True),
         base.uint("drop-frame-interval", high=30),
-        base.uint("dec-skip-frames", high=2, effect=False),
+        base.uint("dec-skip-frames", high=2),
         base.boolean("disable-passthrough", effect=False),
-        base.uint("leaky", effect=False),
-        base.uint("max-size-buffers", 200, effect=False),
-        base.uint("buffer-mode", 3, effect=False),
+        base.uint("leaky", high=2),
+        base.uint("max-size-buffers", 200),
+        base.uint("buffer-mode", 3, high=4),
         base.uint("gpu-id", effect=False),
         base.uint("cudadec-memtype", effect=False),
         base.uint("num-extra-surfaces", 1, effect=False),
@@ -70,13 +71,18 @@ class NvUriSrcBin(base.Settings, Gst.Bin):
         base.uint("smart-rec-mode", effect=False),
         base.uint("smart-rec-default-duration", 20, effect=False),
         base.boolean("smart-rec-status", effect=False),
-        base.uint("simulate-fps-interval-ms", effect=False),
+        base.uint("simulate-fps-interval-ms", high=1000),
         base.boolean("ipc-buffer-timestamp-copy", effect=False),
         base.integer("ipc-connection-attempts", -1, effect=False),
         base.uint("ipc-connection-interval", effect=False),
         base.string("ipc-socket-path", effect=False),
     )
     __gproperties__ = base.gproperties(PROPERTIES)
+    __gsignals__ = {  # noqa: RUF012  PyGObject reads it
+        "start-sr": (_ACTION, None, (GObject.TYPE_POINTER, int, int, GObject.TYPE_POINTER)),
+        "stop-sr": (_ACTION, None, (int,)),
+        "sr-done": (GObject.SignalFlags.RUN_LAST, None, (GObject.TYPE_POINTER,) * 2),
+    }
 
     def __init__(self) -> None:
         super().__init__()
@@ -152,12 +158,14 @@ class NvUriSrcBin(base.Settings, Gst.Bin):
                 f"{self.get_name()}: no uri, want one; set uri before the pipeline starts",
             )
             return Gst.StateChangeReturn.FAILURE
+        if self.settings["smart-record"]:
+            self._refuse_recording(f"smart-record={self.settings['smart-record']}")
         live = Gst.StateChangeReturn.NO_PREROLL
-        again = "rtsp-reconnect-interval" if is_rtsp(uri) else "file-loop"
+        again = "rtsp-reconnect-interval" if is_camera(self.settings) else "file-loop"
         if self.settings[again]:
             self.watch = Watch(self)
             self.shift.on_end = self.watch.ended
-        self.shift.accumulates = self.watch is not None and not is_rtsp(uri)
+        self.shift.accumulates = self.watch is not None and not is_camera(self.settings)
         self.shift.restart(self.settings["source-id"])
         result = self.open_branch()
         if self.watch is not None:
@@ -193,8 +201,8 @@ class NvUriSrcBin(base.Settings, Gst.Bin):
 
         with self.branch_lock:
             self.failed = False
-            branch = make_branch(self.settings["uri"], self.settings, on_pad)
-            if not is_rtsp(self.settings["uri"]):
+            branch = make_branch(self.settings, on_pad)
+            if not is_camera(self.settings):
                 branch.connect("no-more-pads", _on_no_more_pads, this)
             if self.settings["uri"].startswith("file:"):
                 self._expect_streams(this)
@@ -254,6 +262,20 @@ class NvUriSrcBin(base.Settings, Gst.Bin):
         ghost.set_active(True)
         self.add_pad(ghost)
 
+    # Smart record
+
+    def do_start_sr(self, _session: Any, _start_s: int, _duration_s: int, _data: Any) -> None:
+        """Say that nothing is recorded."""
+        self._refuse_recording("start-sr")
+
+    def do_stop_sr(self, _session: int) -> None:
+        """Say that nothing was recorded."""
+        self._refuse_recording("stop-sr")
+
+    def _refuse_recording(self, what: str) -> None:
+        text = f"{self.get_name()}: {what}: the stand-in has no smart record, nothing is recorded"
+        base.post_warning(self, Gst.LibraryError, Gst.LibraryError.SETTINGS, text)
+
     # Messages
 
     def do_handle_message(self, message: Gst.Message) -> None:
@@ -279,7 +301,7 @@ class NvUriSrcBin(base.Settings, Gst.Bin):
             GLib.quark_from_string(error.domain), f"{uri}: {error.message}", error.code
         )
         debug = (debug or "").replace(self.settings["uri"], uri)
-        if watch is not None and is_rtsp(self.settings["uri"]):
+        if watch is not None and is_camera(self.settings):
             return Gst.Message.new_warning(message.src, named, debug)
         if not self.failed:
             self.failed = True

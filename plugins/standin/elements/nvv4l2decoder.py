@@ -5,6 +5,7 @@ from typing import Any
 
 from plugins.standin import element as base
 from plugins.standin.elements.retag import ToNvmm
+from plugins.standin.elements.skip_frames import SkipFrames
 from plugins.standin.gst import Gst, structure_of
 
 DECODERS = {
@@ -15,9 +16,8 @@ DECODERS = {
     "image/jpeg": "jpegdec",
 }
 _SINK_CAPS = "; ".join(DECODERS)
-# NVIDIA: 0 decodes all, 1 leaves out what nothing refers to, 2 keeps key frames; libav calls
-# the last one 3.
-_LIBAV_SKIP = {0: 0, 1: 1, 2: 3}
+# skip-frames: 0 decodes all, 1 leaves out what no other frame refers to, 2 keeps key frames.
+_KEYS_ONLY = 2
 
 
 class NvV4l2Decoder(base.Settings, Gst.Bin):
@@ -93,8 +93,9 @@ class NvV4l2Decoder(base.Settings, Gst.Bin):
             raise ValueError(
                 f"no {name}, want it installed; install gstreamer1.0-libav and -plugins-good"
             )
-        if self.settings["skip-frames"] and decoder.find_property("skip-frame"):
-            decoder.set_property("skip-frame", _LIBAV_SKIP[self.settings["skip-frames"]])
+        if self.settings["skip-frames"]:
+            skip = SkipFrames(caps, keys_only=self.settings["skip-frames"] == _KEYS_ONLY)
+            decoder.get_static_pad("sink").add_probe(Gst.PadProbeType.BUFFER, skip)
         self.add(decoder)
         self.entry.link(decoder)
         decoder.link(self.convert)

@@ -1,9 +1,12 @@
 """The replaceable part of nvurisrcbin: what opens and decodes one URI."""
 
-from collections.abc import Callable
+import itertools
+import time
+from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
+from plugins.standin import element as base
 from plugins.standin.elements.ntp_sync import follow_sender_reports
 from plugins.standin.gst import Gst, structure_of
 
@@ -11,13 +14,23 @@ _RAW_VIDEO = "video/x-raw(ANY)"
 _RAW_AUDIO = "audio/x-raw(ANY)"
 # GstRTSPLowerTrans: udp 1, udp multicast 2, tcp 4, http 16; NVIDIA's 7 is the first three.
 _KNOWN_TRANSPORTS = 0x37
+_TYPE_URI = 1
+# What NVIDIA's takes from a camera (populate_rtspsrc_bin_video of 9.1), and nothing else.
+_ENCODINGS = {
+    "H264": ("rtph264depay", "h264parse"),
+    "H265": ("rtph265depay", "h265parse"),
+    "MP4V-ES": ("rtpmp4vdepay", "mpeg4videoparse"),
+}
 
 PadAdded = Callable[[Gst.Pad, str], None]
 
 
-def is_rtsp(uri: str) -> bool:
-    """Tell cameras from files and downloads."""
-    return uri.lower().startswith(("rtsp:", "rtsps:", "rtspt:", "rtspu:", "rtsph:"))
+def is_camera(settings: Mapping[str, Any]) -> bool:
+    """Tell what gets an rtspsrc and is opened again: as in 9.1, rtsp:// alone, unless type=uri.
+
+    All other schemes of RTSP, rtsps:// among them, play and never come back.
+    """
+    return bool(settings["uri"].startswith("rtsp://")) and settings["type"] != _TYPE_URI
 
 
 def redacted(uri: str) -> str:
@@ -29,32 +42,58 @@ def redacted(uri: str) -> str:
     return urlunsplit(parts._replace(netloc=f"***@{host}"))
 
 
-def make_branch(uri: str, settings: dict[str, Any], on_pad: PadAdded) -> Gst.Element:
+def make_branch(settings: dict[str, Any], on_pad: PadAdded) -> Gst.Element:
     """Make the element that opens a URI; on_pad(pad, "video" or "audio") gets decoded streams."""
-    if is_rtsp(uri):
-        return _rtsp_branch(uri, settings, on_pad)
-    branch = Gst.ElementFactory.make("uridecodebin", None)
-    branch.set_property("uri", uri)
-    branch.set_property("expose-all-streams", False)
-    caps = _RAW_VIDEO if settings["disable-audio"] else f"{_RAW_VIDEO}; {_RAW_AUDIO}"
-    branch.set_property("caps", Gst.Caps.from_string(caps))
-    branch.connect("pad-added", _on_decoded, on_pad)
+    if is_camera(settings):
+        branch = _rtsp_branch(settings, on_pad)
+    else:
+        branch = Gst.ElementFactory.make("uridecodebin", None)
+        branch.set_property("uri", settings["uri"])
+        branch.set_property("expose-all-streams", False)
+        caps = _RAW_VIDEO if settings["disable-audio"] else f"{_RAW_VIDEO}; {_RAW_AUDIO}"
+        branch.set_property("caps", Gst.Caps.from_string(caps))
+        branch.connect("source-setup", _on_source, settings)
+        branch.connect("pad-added", _on_decoded, on_pad)
+    branch.connect("deep-element-added", _on_element, settings)
     return branch
 
 
-def _rtsp_branch(uri: str, settings: dict[str, Any], on_pad: PadAdded) -> Gst.Bin:
+def _on_source(_branch: Any, source: Gst.Element, settings: dict[str, Any]) -> None:
+    """Give an rtspsrc that uridecodebin made what NVIDIA's gives it."""
+    for name in ("latency", "udp-buffer-size"):
+        if source.find_property(name) is not None:
+            source.set_property(name, settings[name])
+
+
+def _on_element(_branch: Any, _bin: Any, element: Gst.Element, settings: dict[str, Any]) -> None:
+    """Configure the decoder that decodebin chose."""
+    factory = element.get_factory()
+    if factory is None or factory.get_name() != "nvv4l2decoder":
+        return
+    element.set_property("skip-frames", settings["dec-skip-frames"])
+    interval_s = settings["simulate-fps-interval-ms"] / 1000
+    if interval_s:
+        element.get_static_pad("sink").add_probe(Gst.PadProbeType.BUFFER, _wait, interval_s)
+
+
+def _wait(_pad: Any, _info: Any, interval_s: float) -> Gst.PadProbeReturn:
+    """Hold an encoded frame up, as NVIDIA's does to make a file look like a camera."""
+    time.sleep(interval_s)
+    return Gst.PadProbeReturn.OK
+
+
+def _rtsp_branch(settings: dict[str, Any], on_pad: PadAdded) -> Gst.Bin:
     branch = Gst.Bin.new(None)
     source = Gst.ElementFactory.make("rtspsrc", None)
-    source.set_property("location", uri)
-    source.set_property("latency", settings["latency"])
-    source.set_property("drop-on-latency", settings["drop-on-latency"])
-    source.set_property("udp-buffer-size", settings["udp-buffer-size"])
+    source.set_property("location", settings["uri"])
+    for name in ("latency", "drop-on-latency", "udp-buffer-size", "buffer-mode"):
+        source.set_property(name, settings[name])
     source.set_property("protocols", settings["select-rtp-protocol"] & _KNOWN_TRANSPORTS)
     if settings["disable-audio"]:
         source.connect("select-stream", _is_video)
     branch.add(source)
     follow_sender_reports(source)
-    source.connect("pad-added", _on_rtp, on_pad)
+    source.connect("pad-added", _on_rtp, settings, on_pad)
     return branch
 
 
@@ -62,16 +101,32 @@ def _is_video(_source: Any, _number: int, caps: Gst.Caps) -> bool:
     return bool(structure_of(caps, 0).get_string("media") == "video")
 
 
-def _on_rtp(source: Gst.Element, pad: Gst.Pad, on_pad: PadAdded) -> None:
-    """Decode one RTP stream."""
+def _on_rtp(source: Gst.Element, pad: Gst.Pad, settings: dict[str, Any], on_pad: PadAdded) -> None:
+    """Decode one RTP stream; video behind a queue of its encoded frames."""
     branch = source.get_parent()
     if branch is None:
         return
-    decode = Gst.ElementFactory.make("decodebin", None)
-    decode.connect("pad-added", _on_decoded, on_pad)
-    branch.add(decode)
-    pad.link(decode.get_static_pad("sink"))
-    decode.sync_state_with_parent()
+    structure = structure_of(pad.get_current_caps() or pad.query_caps(None), 0)
+    names = []
+    if structure.get_string("media") == "video":
+        encoding = structure.get_string("encoding-name")
+        if encoding not in _ENCODINGS:
+            text = f"{encoding} over RTSP, want {', '.join(_ENCODINGS)}; set the camera so"
+            base.post_error(branch, Gst.StreamError, Gst.StreamError.FAILED, text)
+            return
+        names = [*_ENCODINGS[encoding], "queue"]
+    chain = [Gst.ElementFactory.make(name, None) for name in (*names, "decodebin")]
+    if names:
+        chain[-2].set_property("leaky", settings["leaky"])
+        chain[-2].set_property("max-size-buffers", settings["max-size-buffers"])
+    chain[-1].connect("pad-added", _on_decoded, on_pad)
+    for item in chain:
+        branch.add(item)
+    for before, after in itertools.pairwise(chain):
+        before.link(after)
+    pad.link(chain[0].get_static_pad("sink"))
+    for item in reversed(chain):
+        item.sync_state_with_parent()
 
 
 def _on_decoded(decode: Gst.Element, pad: Gst.Pad, on_pad: PadAdded) -> None:

@@ -6,7 +6,7 @@ import weakref
 from typing import Any
 
 from plugins.standin import element as base
-from plugins.standin.elements.uri_branch import is_rtsp, redacted
+from plugins.standin.elements.uri_branch import is_camera, redacted
 from plugins.standin.gst import Gst
 
 _LOOK_EVERY_S = 0.2
@@ -46,7 +46,7 @@ class Watch:
     def __init__(self, source: Any) -> None:
         self.source = weakref.ref(source)
         settings = source.settings
-        self.loops = not is_rtsp(settings["uri"])
+        self.loops = not is_camera(settings)
         self.uri = redacted(settings["uri"])
         self.interval_s = settings["rtsp-reconnect-interval"]
         self.first_interval_s = settings["init-rtsp-reconnect-interval"] or self.interval_s
