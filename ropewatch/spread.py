@@ -27,8 +27,8 @@ from ropewatch.monitor import Verdict
 NEAR: Final = 0.15
 NEED: Final = 4
 FORGET_AGES: Final = 10
-# Everybody within the age that is allowed, and some to spare for those who come first.
-TURNS_IN_AN_AGE: Final = 1.25
+# Once to be judged and once to be waited for: see the second group.
+TURNS_IN_AN_AGE: Final = 2
 
 Rank = tuple[int, float, int]
 
@@ -96,7 +96,7 @@ class Spread:
 
     @property
     def turns_per_s(self) -> float:
-        """How often a second everybody has to be judged for evidence that is hardly too old."""
+        """How often a second everybody has to be judged for evidence that is never too old."""
         return TURNS_IN_AN_AGE * NS_PER_S / self._max_age_ns
 
     def learn(self, verdicts: Sequence[Verdict]) -> None:
@@ -126,7 +126,7 @@ class Spread:
         if turn == 0:
             return 0, -age, 0
         weighed = age * (NEED if object_id in self._in_need else 1)
-        return (1 if 2 * age >= 1 else 2), -weighed, turn
+        return (1 if TURNS_IN_AN_AGE * age >= 1 else 2), -weighed, turn
 
     def _advance(self, pts_ns: int) -> None:
         """Forget who has left; and everybody when time went backward."""

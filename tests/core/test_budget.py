@@ -58,6 +58,9 @@ def test_frames_keep_coming_and_little_is_left_unused_where_some_can_be_judged(
     # So many fit into the time of a frame.
     fits = share * people
     assume(fits >= 3)
+    if fits * fps < 2.4 * people:
+        # Frames stand back where evidence would get too old, unless no time is fixed.
+        fixed = 0.0
     graph = _run(Classifier(fixed / fps, (1 - fixed) / fps / fits), people, fps=fps)
 
     settled = _settled(graph)
@@ -104,7 +107,7 @@ def test_frames_are_not_bought_with_old_evidence(
     graph = _run(classifier, people)
 
     per_s = sum(sum(frame.rows) for frame in _settled(graph)) / (50 - SETTLED_S)
-    assert per_s >= 0.85 * min(everybody_per_s, 1.25 * people)
+    assert per_s >= 0.85 * min(everybody_per_s, 2 * people)
 
 
 def test_a_crowd_that_comes_at_once_costs_few_frames() -> None:

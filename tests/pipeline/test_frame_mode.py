@@ -1,13 +1,14 @@
 """Frame mode in a whole graph: nvinfer gives token maps of frames, the head judges the boxes."""
 
 import json
+import signal
 from pathlib import Path
 
 import numpy as np
 import onnxruntime
 import pytest
 
-from demo.broker import PrivateBroker
+from demo.broker import PrivateBroker, free_port
 from ropewatch.boxes import ltwh_to_xyxy
 from ropewatch.client import Subscriber
 from ropewatch.files import sha256_of
@@ -15,8 +16,9 @@ from ropewatch.manifest import Manifest, manifest_of
 from ropewatch.rope_head import head_of, load_head
 from ropewatch.settings import SiteSettings
 from tests.pipeline.frame_site import NETWORK_WH, write_frame_models
-from tests.pipeline.running import Ran, run
+from tests.pipeline.running import Ran, finish, run, start
 from tests.pipeline.tiny_site import PERSON_LTWH_PX, make_clip, tiny_site
+from tests.rtsp_server import RtspServer
 
 pytestmark = [pytest.mark.gst, pytest.mark.broker]
 
@@ -163,3 +165,29 @@ def test_a_backbone_in_crop_mode_stops_the_run(
     assert (
         "RW317: classifier.mode: crop needs a model of mode crop, the manifest says" in ran.output
     )
+
+
+def test_a_live_camera_is_judged_and_telemetry_says_how_long_its_frames_wait(
+    clip: Path, broker: PrivateBroker, tmp_path: Path
+) -> None:
+    write_frame_models(tmp_path / "models")
+    telemetry = ("ropewatch/v1/s/b/telemetry",)
+    with (
+        RtspServer(clip, free_port()) as server,
+        Subscriber(broker.host, broker.port, telemetry) as inbox,
+    ):
+        uris, health = {"cam": server.url}, {"telemetry_every_s": 1}
+        process = start(frame_site(tmp_path / "models", uris, broker, health=health), tmp_path)
+        told = []
+        for message in inbox.messages(30):
+            told.append(json.loads(message.payload))
+            if told[-1]["cameras"]["cam"]["scores_per_s"] > 5:
+                break
+        process.send_signal(signal.SIGTERM)
+        ran = finish(process, tmp_path)
+
+    assert told[-1]["cameras"]["cam"]["scores_per_s"] > 5, ran.output
+    assert told[-1]["cameras"]["cam"]["passed_over_per_s"] == 0
+    assert told[-1]["classifier"]["crops_per_frame"] is None
+    assert told[-1]["classifier"]["queue_ms"] < 1000
+    assert ran.code == 0, ran.output

@@ -31,9 +31,9 @@ pytestmark = [pytest.mark.gst, pytest.mark.broker]
 
 PEOPLE = 20
 # Everybody of a frame takes the classifier so many times as long as the camera takes.
-OVERLOAD = 4
+OVERLOAD = 3
 SAFE_S, UNSAFE_S = 12, 10
-MAX_EVIDENCE_AGE_S = 2
+MAX_EVIDENCE_AGE_S = 3
 STATUS, TELEMETRY = "ropewatch/v1/s/b/status", "ropewatch/v1/s/b/telemetry"
 INCIDENT = "ropewatch/v1/s/b/camera/cam/incident"
 
