@@ -83,4 +83,5 @@ def test_a_running_box_answers_changes_its_mind_and_says_by_which_settings(
     assert json.loads((tmp_path / "state" / "changes.json").read_text())["cam"]["overrides"] == {
         "decision": {"threshold": 0.6},
         "smoothing": {},
+        "view": {},
     }
