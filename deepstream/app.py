@@ -12,7 +12,7 @@ from deepstream.bus import BusHandlers, GraphRunner, Outcome
 from deepstream.claim import claimed
 from deepstream.compose import App, compose, state_dir
 from deepstream.health import CameraReason
-from deepstream.plan import is_live
+from deepstream.plan import is_reconnected
 from deepstream.sources import explain_failure
 from ropewatch.incidents import EndReason
 from ropewatch.load import redact
@@ -107,9 +107,7 @@ class _Run:
         # Sources that have ended or failed, until their last frames are through the graph.
         self._ending: dict[int, EndReason] = {}
         reconnecting = frozenset(
-            index
-            for index, source in enumerate(app.site.sources)
-            if is_live(source.uri) and source.rtsp_reconnect_interval_s > 0
+            index for index, source in enumerate(app.site.sources) if is_reconnected(source)
         )
         self.runner = GraphRunner(
             app.graph,

@@ -196,6 +196,11 @@ def is_live(uri: str) -> bool:
     return uri.lower().startswith(("rtsp://", "rtsps://"))
 
 
+def is_reconnected(source: SourceSettings) -> bool:
+    """Say whether nvurisrcbin opens a source again: rtsp:// alone, by its source, not rtsps://."""
+    return source.uri.startswith("rtsp://") and source.rtsp_reconnect_interval_s > 0
+
+
 def source_uri(source: SourceSettings) -> str:
     """Return the URI of a source; a path to a file becomes a file:// URI."""
     return source.uri if "://" in source.uri else Path(source.uri).absolute().as_uri()

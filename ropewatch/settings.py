@@ -49,7 +49,8 @@ class SourceSettings(Section):
         ge=0,
         le=3600,
         description="Seconds without data before an RTSP source is reset; "
-        "0 never reconnects (nvurisrcbin's own default, under which a camera stays lost).",
+        "0 never reconnects (nvurisrcbin's own default, under which a camera stays lost), "
+        "nor does an rtsps:// camera.",
     )
     latency_ms: int = Field(200, ge=0, le=60_000, description="RTSP jitter buffer, milliseconds.")
     select_rtp_protocol: Literal["auto", "tcp"] = Field(

@@ -71,15 +71,22 @@ def _floors(document: Any) -> dict[str, float]:
     "RW314",
     Severity.WARNING,
     "camera that stays lost",
-    "with 0 nothing reconnects an RTSP camera that has gone: it is blind until somebody restarts",
-    "set rtsp_reconnect_interval_s: 10",
+    "nothing reconnects an RTSP camera that has gone, with 0 or where the uri does not begin with "
+    "rtsp:// in small letters (nvurisrcbin 9.1): it is blind until somebody restarts",
+    "set rtsp_reconnect_interval_s: 10 and an rtsp:// uri, or watch the box's status for it",
 )
 def never_reconnects(config: Config) -> Iterator[Hit]:
     """Yield live sources without reconnecting."""
     use = _detector_use(config)
     for index, one in enumerate(use.site.sources if use is not None else ()):
-        if is_rtsp(one.uri) and one.rtsp_reconnect_interval_s == 0 and use is not None:
+        if not is_rtsp(one.uri) or use is None:
+            continue
+        if one.rtsp_reconnect_interval_s == 0:
             what = f"sources.{index}.rtsp_reconnect_interval_s: 0 ({one.id})"
+            yield Hit(what, line=use.line("sources"), file=use.path)
+        elif not one.uri.startswith("rtsp://"):
+            # The scheme alone: the rest may hold a password.
+            what = f"sources.{index}.uri: {one.uri.partition(':')[0]} ({one.id})"
             yield Hit(what, line=use.line("sources"), file=use.path)
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from deepstream.plan import Plan, make_plan
+from deepstream.plan import Plan, is_reconnected, make_plan
 from deepstream.plan_views import to_dot, to_json, to_svg
 from ropewatch.settings import SiteSettings
 from tests.sites import site
@@ -35,6 +35,22 @@ def test_plan_is_live_when_a_source_is(uri: str, live: bool) -> None:
 
     assert plan.element("mux").properties["live-source"] is live
     assert ("rtsp-reconnect-interval" in plan.element("source-a").properties) is live
+
+
+@pytest.mark.parametrize(
+    ("uri", "interval_s", "again"),
+    [
+        ("rtsp://cam/1", 10, True),
+        ("rtsp://cam/1", 0, False),
+        ("rtsps://cam/1", 10, False),
+        ("RTSP://cam/1", 10, False),
+        ("/clips/a.mp4", 10, False),
+    ],
+)
+def test_only_rtsp_sources_connect_again(uri: str, interval_s: int, again: bool) -> None:
+    made = site([{"id": "a", "uri": uri, "rtsp_reconnect_interval_s": interval_s}])
+
+    assert is_reconnected(made.sources[0]) is again
 
 
 def test_plan_turns_a_path_into_a_uri() -> None:

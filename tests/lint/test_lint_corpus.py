@@ -204,3 +204,14 @@ def test_the_person_s_own_class_group_counts_before_that_of_all(tmp_path: Path) 
 
     (found,) = check_files([site])
     assert (found.code, found.what) == ("RW306", "pre-cluster-threshold=1.5, scores end at 1")
+
+
+def test_a_camera_of_another_scheme_stays_lost_too(tmp_path: Path) -> None:
+    site = case_of("RW314", tmp_path)
+    text = site.read_text().replace(", rtsp_reconnect_interval_s: 0", "")
+    site.write_text(text.replace("rtsp://192", "rtsps://192"))
+
+    found = check_files([site], target_of(BROKEN / "RW314"))
+
+    assert [one.code for one in found] == ["RW314"]
+    assert found[0].what == "sources.0.uri: rtsps (one)"
