@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from demo.broker import free_port
+from plugins.standin.elements.mux_ntp import CameraClock
 from plugins.standin.elements.ntp_sync import reference_of
 from plugins.standin.gst import Gst, object_at
 from tests.pipeline.tiny_site import make_clip
@@ -72,3 +73,70 @@ def test_frames_have_the_cameras_time_after_its_first_report(tmp_path: Path) -> 
     steps = [(b[0] - a[0]) - (b[1] - a[1]) for a, b in itertools.pairwise(told)]
     # Between reports the camera's clock goes on with the stream's.
     assert sum(step == 0 for step in steps) >= len(steps) - 1
+
+
+MS = 1_000_000
+
+
+def clock(unix_ns: int = 1000 * MS, running_ns: int = 0) -> CameraClock:
+    made = CameraClock()
+    made.report(unix_ns, running_ns)
+    return made
+
+
+def test_there_is_no_time_before_the_first_report_nor_after_an_end() -> None:
+    made = CameraClock()
+    before = made.unix_ns(5 * MS, None)
+    made.report(1000 * MS, 0)
+    known = made.unix_ns(5 * MS, None)
+
+    made.restart()
+
+    assert (before, known, made.unix_ns(6 * MS, None)) == (0, 1005 * MS, 0)
+
+
+@pytest.mark.parametrize(
+    ("second_ms", "taken"),
+    [
+        pytest.param(1101, True, id="a-little-later"),
+        pytest.param(1109, True, id="a-tenth-faster-at-most"),
+        pytest.param(1110, False, id="too-fast"),
+        pytest.param(900, False, id="backward"),
+    ],
+)
+def test_a_report_that_does_not_fit_is_left_out(second_ms: int, taken: bool) -> None:
+    made = clock()
+    made.unix_ns(0, None)
+
+    made.report(second_ms * MS, 100 * MS)
+
+    assert made.unix_ns(100 * MS, None) == (second_ms if taken else 1100) * MS
+
+
+@pytest.mark.parametrize(
+    ("frame_ns", "third_ms"),
+    [(None, 1130), (100 * MS, 1200), (0, 1200), (20 * MS, 1130)],
+)
+def test_frame_duration_replaces_a_time_that_comes_too_soon(
+    frame_ns: int | None, third_ms: int
+) -> None:
+    made = clock()
+
+    times = [made.unix_ns(at * MS, frame_ns) for at in (0, 100, 130)]
+
+    assert times == [1000 * MS, 1100 * MS, third_ms * MS]
+
+
+def test_several_surfaces_in_a_frame_are_refused() -> None:
+    muxer, pipeline = Gst.ElementFactory.make("nvstreammux"), Gst.Pipeline()
+    for name, value in (("batch-size", 4), ("width", 32), ("height", 32)):
+        muxer.set_property(name, value)
+    muxer.set_property("num-surfaces-per-frame", 4)
+    pipeline.add(muxer)
+
+    changed = pipeline.set_state(Gst.State.READY)
+    message = pipeline.get_bus().pop_filtered(Gst.MessageType.ERROR)
+    pipeline.set_state(Gst.State.NULL)
+
+    assert changed == Gst.StateChangeReturn.FAILURE
+    assert "num-surfaces-per-frame: 4, want 1" in message.parse_error()[0].message

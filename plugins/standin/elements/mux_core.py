@@ -34,6 +34,7 @@ class MuxCore(Gst.Element):
         self.sync: Sync | None = None
         self.attach_sys_ts = True
         self.drop_pipeline_eos = False
+        self.frame_duration_ns: int | None = None
         self.frame_num_reset_on_eos = False
         self.frame_num_reset_on_stream_reset = False
         self.inputs: dict[int, Input] = {}
@@ -113,7 +114,8 @@ class MuxCore(Gst.Element):
                     break
                 self.changed.wait()
             if not self.attach_sys_ts:
-                ntp_ns = source.camera_ns(buffer.pts)
+                running_ns = source.running_ns(buffer.pts)
+                ntp_ns = source.clock.unix_ns(running_ns, self.frame_duration_ns)
             if source.idle:
                 source.idle = False
                 self.out.pts.began(self.running_now_ns())
@@ -139,6 +141,7 @@ class MuxCore(Gst.Element):
                 self._restart(source, event.parse_stream_start())
             elif kind == Gst.EventType.EOS and not source.eos:
                 source.eos = True
+                source.clock.restart()
                 source.add_note(events.STREAM_EOS)
             elif kind == Gst.EventType.FLUSH_START:
                 source.frames.clear()
@@ -151,7 +154,7 @@ class MuxCore(Gst.Element):
         if (source_id := events.parse_source_id(event)) is not None:
             source.source_id = source_id
         elif (reference := events.parse_ntp_reference(event)) is not None:
-            source.ntp_reference = reference
+            source.clock.report(*reference)
         elif (parsed := events.parse(event)) is not None and parsed[0] == events.STREAM_RESET:
             source.add_note(events.STREAM_RESET)
             if self.frame_num_reset_on_stream_reset:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from plugins.standin import element as base
+from plugins.standin.elements.mux_ntp import CameraClock
 from plugins.standin.gst import Gst, GstVideo
 
 
@@ -45,8 +46,7 @@ class Input:
         self.segment: Gst.Segment | None = None
         self.source_wh = (0, 0)
         self.source_id = index
-        # (Unix time, running time) of one moment, in ns, once a camera has told.
-        self.ntp_reference: tuple[int, int] | None = None
+        self.clock = CameraClock()
         self.frame_num = 0
         self.last_push_s = -math.inf
         self.eos = False
@@ -88,11 +88,3 @@ class Input:
             return pts_ns
         running = int(self.segment.to_running_time(Gst.Format.TIME, pts_ns))
         return None if running == base.CLOCK_TIME_NONE else running
-
-    def camera_ns(self, pts_ns: int) -> int:
-        """Return a frame's Unix time by the camera's sender reports, in ns; 0 before the first."""
-        running = self.running_ns(pts_ns)
-        if self.ntp_reference is None or running is None:
-            return 0
-        unix_ns, running_ns = self.ntp_reference
-        return max(0, unix_ns + running - running_ns)

@@ -20,6 +20,8 @@ from plugins.standin.gst import Gst, structure_of
 _Bin: Any = Gst.Bin if TYPE_CHECKING else object
 
 _NEW_TIMEOUT_US = 33_000
+# frame-duration -1, as the new muxer's unsigned property has it.
+_OFF = 2**64 - 1
 _BATCH_CAPS = "video/x-raw(memory:NVMM), format=(string){NV12, RGBA}"
 _TEMPLATES = (
     base.caps_template("sink_%u", Gst.PadDirection.SINK, FRAME_CAPS, Gst.PadPresence.REQUEST),
@@ -37,10 +39,9 @@ _COMMON = (
     base.boolean("drop-pipeline-eos"),
     base.boolean("frame-num-reset-on-eos"),
     base.boolean("frame-num-reset-on-stream-reset"),
-    base.uint("num-surfaces-per-frame", 1, effect=False),
+    base.uint("num-surfaces-per-frame", 1),
     base.Property("max-latency", int, 0, 0, 2**64 - 1, unsigned=True, bits=64),
     base.boolean("sync-inputs"),
-    base.integer("frame-duration", -1, effect=False),
 )
 
 
@@ -77,6 +78,13 @@ class _Muxer(base.Settings, _Bin):
 
     def prepare(self) -> None:
         """Check and hand over the settings, NULL to READY."""
+        if self.settings["num-surfaces-per-frame"] > 1:
+            raise ValueError(
+                f"num-surfaces-per-frame: {self.settings['num-surfaces-per-frame']}, want 1: no "
+                "stand-in gives more than one surface in a frame; set it on the device alone"
+            )
+        duration_ms = self.settings["frame-duration"]
+        self.core.frame_duration_ns = None if duration_ms in (-1, _OFF) else duration_ms * 10**6
         self.core.batching = self.batching()
         self.core.out.batch_size = self.core.batching.batch_size
         self.core.out.pts = NewestFramePts() if self.settings["sync-inputs"] else self.STAMPS()
@@ -190,6 +198,7 @@ class NvStreamMux(_Muxer, Gst.Bin):
         base.boolean("enable-padding"),
         base.boolean("live-source", effect=False),
         *_COMMON,
+        base.integer("frame-duration", 0, low=-1),
         base.uint("gpu-id", effect=False),
         base.uint("nvbuf-memory-type", effect=False),
         base.uint("buffer-pool-size", 4, effect=False),
@@ -271,6 +280,7 @@ class NewNvStreamMux(_Muxer, Gst.Bin):
         base.integer("batched-push-timeout", _NEW_TIMEOUT_US, low=1),
         base.string("config-file-path"),
         *_COMMON,
+        base.Property("frame-duration", int, _OFF, 0, _OFF, unsigned=True, bits=64),
     )
     __gproperties__ = base.gproperties(PROPERTIES)
 
