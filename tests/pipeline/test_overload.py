@@ -122,6 +122,8 @@ def _watch(models: Path, clip: Path, broker: PrivateBroker, folder: Path, most: 
             },
             decision={"threshold": 0.5, "max_evidence_age_s": MAX_EVIDENCE_AGE_S},
             health={"telemetry_every_s": 1},
+            # A picture of one shade is no evidence for long.
+            view={"enabled": False},
         )
         # One thread: what it takes depends less on what else the machine has to do.
         with pytest.MonkeyPatch.context() as patch:
