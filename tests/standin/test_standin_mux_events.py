@@ -109,6 +109,27 @@ def test_caps_that_change_are_told_with_the_new_size(stopper: list[Bench]) -> No
     assert sizes[-1] == (48, 16)
 
 
+def test_a_frame_that_waits_keeps_its_size_when_caps_change(stopper: list[Bench]) -> None:
+    made = bench(new=True, batch_size=2)
+    stopper.append(made)
+
+    made.feeds[0].push()
+    made.feeds[0].wh = (48, 16)
+    made.feeds[0].start()
+    made.feeds[0].push()
+    for _ in range(2):
+        made.feeds[1].push()
+
+    assert wait_for(lambda: len(made.batches) == 2)
+    sizes = [
+        (batch.surfaces[frame.batch_id].width, batch.surfaces[frame.batch_id].height)
+        for batch in made.batches
+        for frame in batch.frames
+        if frame.pad_index == 0
+    ]
+    assert sizes == [(32, 32), (48, 16)]
+
+
 def test_a_source_that_is_released_sends_its_frames_and_its_end_first(
     stopper: list[Bench],
 ) -> None:

@@ -165,7 +165,8 @@ class MuxCore(Gst.Element):
         """Begin a stream; of a source that had ended, anew."""
         if source.eos and self.frame_num_reset_on_eos:
             source.frame_num = 0
-        source.eos, source.idle = False, True
+        source.idle = source.idle or source.eos
+        source.eos = False
         self.eos_sent = False
         source.add_note(events.STREAM_START, stream_id)
         if not source.announced:

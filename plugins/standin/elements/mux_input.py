@@ -17,6 +17,7 @@ class Frame:
 
     serial: int
     buffer: Gst.Buffer
+    info: GstVideo.VideoInfo
     ntp_ns: int
     arrived_s: float
     arrived_ns: int | None
@@ -59,7 +60,9 @@ class Input:
         self, buffer: Gst.Buffer, ntp_ns: int, arrived_s: float, arrived_ns: int | None
     ) -> None:
         """Queue a frame."""
-        frame = Frame(next(self._serials), buffer, ntp_ns, arrived_s, arrived_ns)
+        assert self.info is not None
+        serial = next(self._serials)
+        frame = Frame(serial, buffer, self.info, ntp_ns, arrived_s, arrived_ns)
         self.frames.append(frame)
 
     def add_note(self, kind: str, value: Any = None) -> None:

@@ -70,8 +70,7 @@ class Out:
         """Send a batch; the list is emptied, so that nothing keeps its frames alive."""
         batch = NvDsBatchMeta(self.batch_size)
         for batch_id, (source, frame) in enumerate(taken):
-            info = source.info
-            assert info is not None
+            info = frame.info
             batch.surfaces.append(
                 Surface(info.width, info.height, info.finfo.name, buffer=frame.buffer, info=info)
             )
@@ -93,8 +92,7 @@ class Out:
         frame.buf_pts = waited.buffer.pts
         frame.ntp_timestamp = waited.ntp_ns
         frame.source_frame_width, frame.source_frame_height = source.source_wh
-        assert source.info is not None
-        frame.stand_in_pipeline_wh = self.wh or (source.info.width, source.info.height)
+        frame.stand_in_pipeline_wh = self.wh or (waited.info.width, waited.info.height)
         return frame
 
     def _tell_end(self, index: int) -> None:
