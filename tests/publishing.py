@@ -41,11 +41,7 @@ def publish(
     client.on_publish = note
     client.connect(host, port)
     client.loop_start()
-    # paho sends again, on the broker's yes, what was published before it.
-    end_s = time.monotonic() + TIMEOUT_S
-    while not client.is_connected():
-        assert time.monotonic() < end_s
-        time.sleep(0.005)
+    _wait_until_ready(client)
     mids = [
         client.publish(topic, payload, 1, retain, _properties(topic, expiry_s, response_topic)).mid
         for topic, payload in pairs
@@ -55,6 +51,22 @@ def publish(
     client.disconnect()
     client.loop_stop()
     return [codes[mid] for mid in mids]
+
+
+def _wait_until_ready(client: mqtt.Client) -> None:
+    """Wait until paho is through with the broker's yes.
+
+    On it paho sends again what was published until then, and it calls itself connected before.
+    An answer to something else comes after that.
+    """
+    ready = threading.Event()
+    client.on_unsubscribe = lambda *_: ready.set()
+    end_s = time.monotonic() + TIMEOUT_S
+    while not client.is_connected():
+        assert time.monotonic() < end_s
+        time.sleep(0.005)
+    client.unsubscribe("nothing")
+    assert ready.wait(TIMEOUT_S)
 
 
 def _properties(topic: str, expiry_s: int | None, response_topic: str | None) -> Properties:

@@ -14,12 +14,12 @@ from ropewatch.moment import ClockSource, Moment
 from ropewatch.payloads import IncidentMessage
 from ropewatch.reading import parse_incident
 from ropewatch.wire import Wire
-from tests.deepstream.shots import START
+from tests.incident_events import START
 
 WIRE = Wire(site="yard", box="box1", boot_id="01BOOT")
 NOW = Moment(1_795_223_378_000_000_000, 5_000_250_000, ClockSource.KERNEL, synced=True)
 JPEG = b"\xff\xd8 a picture"
-TOPIC = WIRE.snapshot("cam", "01INCIDENT", JPEG).topic
+TOPIC = WIRE.snapshot(START.source_id, "01INCIDENT", JPEG).topic
 
 
 def told(jpeg: bytes = JPEG) -> IncidentMessage:
@@ -79,9 +79,9 @@ def test_an_incident_without_a_picture_asks_for_none(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "topic",
     [
-        "ropewatch/v1/yard/box1/camera/cam/snapshot/..",
-        "ropewatch/v1/yard/box1/camera/cam/snapshot/a/b",
-        "ropewatch/v1/yard/box1/camera/cam/incident",
+        "ropewatch/v1/yard/box1/camera/gate/snapshot/..",
+        "ropewatch/v1/yard/box1/camera/gate/snapshot/a/b",
+        "ropewatch/v1/yard/box1/camera/gate/incident",
     ],
 )
 def test_a_topic_names_no_file_outside_the_folder(tmp_path: Path, topic: str) -> None:

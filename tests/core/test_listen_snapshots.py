@@ -12,7 +12,7 @@ from ropewatch.cli import main
 from ropewatch.incidents import Phase, Snapshot
 from ropewatch.moment import Moment
 from ropewatch.wire import Message, Wire
-from tests.deepstream.shots import START
+from tests.incident_events import START
 from tests.publishing import publish
 
 WIRE = Wire(site="yard", box="box1", boot_id="01JD0000000000000000000001")
@@ -33,13 +33,13 @@ def test_listen_keeps_the_pictures_whose_digest_was_told(
     broker: PrivateBroker, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     messages = [
-        WIRE.snapshot("cam", "FIRST", JPEG),
+        WIRE.snapshot(START.source_id, "FIRST", JPEG),
         update(1, "FIRST", JPEG),
         update(2, "FORGED", JPEG),
-        WIRE.snapshot("cam", "FORGED", b"another picture"),
+        WIRE.snapshot(START.source_id, "FORGED", b"another picture"),
         update(3, "SECOND", JPEG * 2),
-        WIRE.snapshot("cam", "SECOND", JPEG * 2),
-        WIRE.snapshot("cam", "NEVER-TOLD", JPEG),
+        WIRE.snapshot(START.source_id, "SECOND", JPEG * 2),
+        WIRE.snapshot(START.source_id, "NEVER-TOLD", JPEG),
     ]
     pairs = [(message.topic, message.payload) for message in messages]
     sending = threading.Timer(0.5, publish, (broker.host, broker.port, pairs))

@@ -8,13 +8,12 @@ from deepstream.lanes import Lane, Post
 from deepstream.outbox import Outbox
 from deepstream.publisher import Publisher
 from demo.broker import PrivateBroker
-from ropewatch.decision import RopeState
-from ropewatch.incidents import EndReason, IncidentEvent, Phase
+from ropewatch.incidents import Phase
 from ropewatch.moment import Moment
 from ropewatch.mqtt_settings import MqttSettings, OutboxSettings
-from ropewatch.settings import AlertWhen
 from ropewatch.wire import Message, Wire
 from tests.deepstream.canned_broker import CannedBroker
+from tests.incident_events import incident_event
 
 WILL = Message("box/status", b'{"status":"offline"}', 1, True, None, "application/json")
 
@@ -85,34 +84,6 @@ def publishing(
     yield publisher, outbox
     publisher.stop()
     outbox.close()
-
-
-def incident_event(incident_id: str, phase: Phase, revision: int = 1) -> IncidentEvent:
-    """Make an event of one camera as its monitor does."""
-    is_end = phase is Phase.END
-    return IncidentEvent(
-        phase=phase,
-        incident_id=incident_id,
-        revision=revision,
-        source_id="cam",
-        person=1,
-        object_ids=(1,),
-        pts_ns=1,
-        ntp_ns=None,
-        box_ltwh_px=(1, 2, 3, 4),
-        frame_wh_px=(640, 360),
-        score=0.9,
-        smoothed=0.9,
-        threshold=0.5,
-        alert_when=AlertWhen.AT_OR_ABOVE,
-        score_label="unroped",
-        state=RopeState.UNSAFE,
-        samples=3,
-        evidence_age_s=0,
-        started_pts_ns=1,
-        end_reason=EndReason.ROPE_SEEN if is_end else None,
-        duration_s=0.0 if is_end else None,
-    )
 
 
 def incident_post(wire: Wire, incident_id: str, phase: Phase, sequence: int) -> Post:

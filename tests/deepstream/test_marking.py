@@ -11,7 +11,8 @@ from deepstream.marking import RED, YELLOW, Picture, mark
 from ropewatch.evidence import Evidence
 from ropewatch.incidents import IncidentEvent
 from ropewatch.settings import SnapshotSettings
-from tests.deepstream.shots import START, jpeg_of
+from tests.deepstream.shots import jpeg_of
+from tests.incident_events import START
 
 GREY = 128
 FINE = SnapshotSettings(quality=95)

@@ -12,7 +12,8 @@ from deepstream.plan import ProbeSpec, make_plan
 from deepstream.snapshots import MAX_FRAMES_WANTED, MAX_WAITING, Snapshots
 from ropewatch.incidents import EndReason, Phase, Snapshot
 from ropewatch.settings import SnapshotSettings
-from tests.deepstream.shots import START, jpeg_of
+from tests.deepstream.shots import jpeg_of
+from tests.incident_events import START
 from tests.sites import site
 
 JPEG = jpeg_of(np.full((36, 64, 3), 128, np.uint8))
