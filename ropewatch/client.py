@@ -346,6 +346,11 @@ def _incident(received: Received) -> Incident | None:
     except ValueError as error:
         log.warning("message passed over topic=%s reason=%s", received.topic, error)
         return None
+    data = message.data
+    # The broker holds the topic to be true, and a box may say only of itself what happened.
+    if received.topic != INCIDENT.of(site=data.site, box=data.box, camera=data.camera):
+        log.warning("message passed over topic=%s reason=of another camera", received.topic)
+        return None
     return Incident(message, received.payload, received.topic)
 
 

@@ -6,6 +6,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -82,6 +83,18 @@ def test_what_is_no_incident_is_passed_over_and_told(
         assert sequences(inbox, 1) == [1]
     assert "message passed over" in caplog.text
     assert "not JSON" in caplog.text
+
+
+def test_what_one_camera_says_of_another_is_passed_over_and_told(
+    broker: PrivateBroker, caplog: pytest.LogCaptureFixture
+) -> None:
+    own = message(2)
+    foreign = replace(message(1), topic=own.topic.replace("box-1", "box-2"))
+    with subscribe(broker) as inbox:
+        send(broker, [foreign, own])
+
+        assert sequences(inbox, 1) == [2]
+    assert "reason=of another camera" in caplog.text
 
 
 def test_what_came_while_a_named_consumer_was_away_is_waiting(broker: PrivateBroker) -> None:
