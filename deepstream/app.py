@@ -139,6 +139,7 @@ class _Run:
         app.voice.dispatcher.stop()
         why = () if outcome.fatal is None else (redact(outcome.fatal),)
         app.voice.reporter.goodbye(self._source_ids, app.health.read(), why)
+        app.voice.outbox.try_refused()
         undelivered = app.voice.outbox.drain(
             DRAIN_TIMEOUT_S if publisher.connects else ABSENT_TIMEOUT_S
         )

@@ -213,6 +213,13 @@ class Lanes:
         self.aside.append(entry)
         self._aside_due_s = now_s + ASIDE_RETRY_S
 
+    def try_refused(self) -> None:
+        """Send what was refused once more, after what waits; not what seems to end connections."""
+        refused, self.aside = self.aside, deque()
+        for entry in refused:
+            poison = entry.losses >= ASIDE_LOSSES
+            (self.aside if poison else self._queues[entry.lane]).append(entry)
+
     def connection_lost(self, now_s: float, *, refusal: bool) -> list[Entry]:
         """Put back what was on its way, and return what is set aside instead.
 

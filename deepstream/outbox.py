@@ -252,6 +252,12 @@ class Outbox:
         if keeper.trouble or (unsaved and (idle or late)) or unsaved >= SAVE_EVERY_MESSAGES:
             keeper.save(durable=False)
 
+    def try_refused(self) -> None:
+        """Try once more, now, what the broker has refused so far: a run is about to end."""
+        with self._changed:
+            self._lanes.try_refused()
+            self._changed.notify_all()
+
     def drain(self, timeout_s: float) -> int:
         """Wait until everything is delivered; return how many messages are not."""
         with self._changed:

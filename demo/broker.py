@@ -89,6 +89,11 @@ class PrivateBroker:
         assert self._process is not None
         self._process.send_signal(signal.SIGCONT)
 
+    def reload(self) -> None:
+        """Have the broker read its files of rights anew; it does so within a moment."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGHUP)
+
     def stop(self) -> None:
         """End the broker in an orderly way; what it is to keep, it writes."""
         assert self._process is not None

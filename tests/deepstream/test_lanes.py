@@ -213,6 +213,21 @@ def test_what_was_set_aside_is_tried_when_nothing_else_waits() -> None:
     assert bench.lanes.bytes == 0
 
 
+def test_a_run_that_ends_tries_what_was_refused_after_what_waits_but_no_poison() -> None:
+    bench = Bench()
+    refused, poison = bench.add(Lane.ALERT), bench.add(Lane.ALERT)
+    bench.take()
+    poison.losses = ASIDE_LOSSES
+    for entry in (refused, poison):
+        bench.lanes.set_aside(entry, 0.0)
+    waiting = bench.add(Lane.ALERT)
+
+    bench.lanes.try_refused()
+
+    assert bench.take(now_s=1.0) == [waiting, refused]
+    assert list(bench.lanes.aside) == [poison]
+
+
 def test_what_was_refused_is_tried_again_on_a_new_connection() -> None:
     bench = Bench()
     entry = bench.add(Lane.ALERT)

@@ -277,6 +277,31 @@ def test_a_topic_that_is_not_allowed_is_set_aside_and_sent_once_it_is(tmp_path: 
         assert outbox.counters.delivered >= 2
 
 
+def test_a_run_that_ends_tries_once_more_what_was_refused(tmp_path: Path) -> None:
+    rules = tmp_path / "acl"
+    rules.write_text("topic readwrite box/state\n")
+    with (
+        PrivateBroker(extra_config=f"user root\nacl_file {rules}") as broker,
+        publishing(broker, tmp_path / "state") as (_, outbox),
+    ):
+        outbox.offer(post(1, topic="box/incident"), state(2))
+        assert outbox.drain(TIMEOUT_S) == 0
+        assert outbox.troubles() == ["1 messages set aside: Not authorized"]
+
+        def try_again() -> list[str]:
+            outbox.try_refused()
+            assert outbox.drain(TIMEOUT_S) == 0
+            return outbox.troubles()
+
+        assert try_again() == ["1 messages set aside: Not authorized"]
+
+        rules.write_text("topic readwrite box/#\n")
+        broker.reload()
+
+        wait_until(lambda: try_again() == [])
+        assert outbox.counters.delivered == 2
+
+
 def test_the_will_is_published_when_the_box_vanishes(
     broker: PrivateBroker, tmp_path: Path
 ) -> None:
