@@ -16,6 +16,7 @@ from pydantic import (
 )
 from typing_extensions import Self
 
+from ropewatch.polygon import area, meeting
 from ropewatch.section import Name, Section
 
 NEWEST = 7
@@ -224,13 +225,19 @@ class ZoneSettings(Section):
     )
 
     @model_validator(mode="after")
-    def _has_an_inside(self) -> Self:
-        ends = (*self.polygon[1:], self.polygon[0])
-        twice = sum(a[0] * b[1] - b[0] * a[1] for a, b in zip(self.polygon, ends, strict=True))
-        if abs(twice) < 2 * LEAST_AREA:
+    def _has_one_inside(self) -> Self:
+        if area(self.polygon) < LEAST_AREA:
             raise ValueError(
                 f"polygon: corners of zone {self.name} enclose nothing, want an area; they lie "
                 "on a line, or its edges cross"
+            )
+        found = meeting(self.polygon)
+        # Where edges cross, what is inside depends on who looks: parts would not be watched.
+        if found is not None:
+            first, second = ("-".join(f"[{x:g}, {y:g}]" for x, y in edge) for edge in found)
+            raise ValueError(
+                f"polygon: edges {first} and {second} of zone {self.name} meet, want corners in "
+                "the order in which the border passes them; for a hole, take an exclude zone"
             )
         return self
 

@@ -5,13 +5,12 @@ box of somebody high up on a mast may cover half the picture behind them. Corner
 the frame, so zones outlive a change of resolution.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Final
 
 from ropewatch.judging import ZoneSettings
 from ropewatch.observations import BoxLtwh
-
-Point = tuple[float, float]
+from ropewatch.polygon import Point, contains
 
 # Somebody whose box is cut off by the frame stands on its very edge; zones that reach the
 # frame's edge, include and exclude, are meant to cover them.
@@ -23,20 +22,6 @@ def foot_point(box_ltwh_px: BoxLtwh, frame_wh_px: tuple[int, int]) -> Point:
     left, top, width, height = box_ltwh_px
     x, y = (left + width / 2) / frame_wh_px[0], (top + height) / frame_wh_px[1]
     return min(max(x, _EDGE), 1 - _EDGE), min(max(y, _EDGE), 1 - _EDGE)
-
-
-def contains(polygon: Sequence[Point], point: Point) -> bool:
-    """Say whether a point lies in a polygon; where its edges cross, by the even-odd rule.
-
-    Each edge holds its end of smaller y and not the other, so that polygons which share an edge
-    share no point of it and leave none out.
-    """
-    x, y = point
-    inside = False
-    for (x1, y1), (x2, y2) in zip(polygon, (*polygon[1:], polygon[0]), strict=True):
-        if (y1 <= y) != (y2 <= y) and x < x1 + (y - y1) / (y2 - y1) * (x2 - x1):
-            inside = not inside
-    return inside
 
 
 class Zones:

@@ -72,6 +72,10 @@ def test_what_cannot_be_read_is_refused_in_words() -> None:
             "decision.treshold: unknown key, did you mean",
         ),
         ({"zones": [ZONE | {"polygon": [[0, 0], [1, 1]]}]}, "zones.0.polygon: "),
+        (
+            {"zones": [ZONE | {"polygon": [[0, 0], [1, 0], [0.2, 1], [1, 1]]}]},
+            "zones.0: polygon: edges [1, 0]-[0.2, 1] and [1, 1]-[0, 0] of zone roof meet",
+        ),
         ({"confirm_within_s": 0}, "confirm_within_s: 0, want greater than or equal to 5"),
     ],
 )

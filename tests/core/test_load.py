@@ -276,6 +276,11 @@ def test_override_that_does_not_fit_is_named(tmp_path: Path, override: str, mess
         ),
         (
             "sources.0.zones",
+            [{"name": "a", "kind": "include", "polygon": [[0, 0], [1, 0], [0.2, 1], [1, 1]]}],
+            r"zones.0: polygon: edges \[1, 0\]-\[0.2, 1\] and \[1, 1\]-\[0, 0\] of zone a meet",
+        ),
+        (
+            "sources.0.zones",
             [{"name": "a", "kind": "include", "polygon": [[0, 0], [1280, 0], [1, 1]]}],
             r"sources.0.zones.0.polygon.1.0: 1280, want less than or equal to 1",
         ),

@@ -1,5 +1,6 @@
 """Zones: geometry first, then what a monitor makes of them. Points are shares of the frame."""
 
+import math
 from typing import Any
 
 import pytest
@@ -11,8 +12,9 @@ from ropewatch.incidents import EndReason, IncidentEvent, Phase
 from ropewatch.judging import ZoneSettings
 from ropewatch.monitor import SourceMonitor
 from ropewatch.observations import BoxLtwh, FrameObservation
+from ropewatch.polygon import Point, contains, meeting
 from ropewatch.settings import SiteSettings
-from ropewatch.zones import Point, Zones, contains, foot_point
+from ropewatch.zones import Zones, foot_point
 from tests.core.builders import FRAME_WH_PX, S, frame, new_ids, seen, site_data
 
 LEFT_HALF = ((0.0, 0.0), (0.5, 0.0), (0.5, 1.0), (0.0, 1.0))
@@ -92,6 +94,52 @@ def test_everybody_is_somewhere_in_the_frame_even_when_cut_off(box: BoxLtwh) -> 
     whole = [(0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.0, 1.0)]
 
     assert contains(whole, foot_point(box, FRAME_WH_PX))
+
+
+@pytest.mark.parametrize(
+    ("polygon", "is_simple"),
+    [
+        pytest.param(((0, 0), (1, 0), (1, 1), (0, 1)), True, id="square"),
+        pytest.param(((0, 0), (1, 0), (1, 1), (0, 1), (0, 0)), True, id="closed"),
+        pytest.param(((0, 0), (1, 0), (1, 0), (1, 1)), True, id="corner-twice-in-a-row"),
+        pytest.param(((0, 0), (1, 0), (1, 1), (0.5, 0.2), (0, 1)), True, id="dent"),
+        pytest.param(((0, 0), (1, 0), (0.2, 1), (1, 1)), False, id="bow-tie"),
+        pytest.param(
+            ((0.5, 0), (0.8, 1), (0, 0.4), (1, 0.4), (0.2, 1)), False, id="five-pointed-star"
+        ),
+        pytest.param(2 * ((0, 0), (1, 0), (1, 1)), False, id="twice-round"),
+        pytest.param(((0, 0), (1, 0), (1, 1), (0.5, 0), (0, 1)), False, id="corner-on-an-edge"),
+        pytest.param(
+            ((0, 0), (0.5, 0.5), (0, 1), (1, 1), (0.5, 0.5), (1, 0)),
+            False,
+            id="corner-on-a-corner",
+        ),
+    ],
+)
+def test_a_border_that_meets_itself_is_found_wherever_it_starts(
+    polygon: tuple[Point, ...], is_simple: bool
+) -> None:
+    for start in range(len(polygon)):
+        turned = polygon[start:] + polygon[:start]
+        assert (meeting(turned) is None) == is_simple
+        assert (meeting(turned[::-1]) is None) == is_simple
+
+
+@given(
+    turns=st.lists(st.floats(0, 0.99), min_size=3, max_size=12, unique=True),
+    reaches=st.lists(st.floats(0.05, 0.5), min_size=12, max_size=12),
+)
+@settings(deadline=None)
+def test_corners_in_order_around_a_point_are_always_accepted(
+    turns: list[float], reaches: list[float]
+) -> None:
+    rounded = sorted({round(turn, 2) for turn in turns} | {0.0, 0.33, 0.67})
+    corners = tuple(
+        (0.5 + reach * math.cos(math.tau * turn), 0.5 + reach * math.sin(math.tau * turn))
+        for turn, reach in zip(rounded, reaches + reaches, strict=False)
+    )
+
+    assert meeting(corners) is None
 
 
 def test_person_is_where_the_middle_of_the_lower_edge_is() -> None:
