@@ -12,17 +12,29 @@ from pydantic_core import to_json
 from ropewatch.topics import CAMERA_STATE, CAMERA_STATUS, JSON, STATUS
 from ropewatch.wire import Message, Wire
 
-# None is Home Assistant's "unknown", which is not off: nobody knows that all are safe.
-_UNSAFE: Final = (
-    "{% set counts = value_json.counts %}"
-    "{{ 'ON' if value_json.open_incidents or counts.unsafe else "
-    "'None' if counts.unknown else 'OFF' }}"
+# None is Home Assistant's "unknown", which is not off: nobody knows that all are safe. A template
+# that fails leaves what was shown before, so these take any content: what is not readable shows
+# as unknown, or as unavailable.
+_STATE: Final = (
+    "{% set state = value_json if value_json is defined and value_json is mapping else {} %}"
+    "{% set counts = state.get('counts') %}"
+    "{% set counts = counts if counts is mapping else {} %}"
 )
-_BOX_RUNS: Final = "{{ 'offline' if value_json.status == 'offline' else 'online' }}"
+_UNSAFE: Final = (
+    _STATE + "{{ 'ON' if state.get('open_incidents') or counts.get('unsafe') else "
+    "'OFF' if state.get('open_incidents') == [] and counts.get('unsafe') == 0 "
+    "and counts.get('unknown') == 0 else 'None' }}"
+)
+_STATUS: Final = (
+    "{% set status = value_json if value_json is defined and value_json is mapping else {} %}"
+)
+_BOX_RUNS: Final = (
+    _STATUS + "{{ 'online' if status.get('status') in ['online', 'degraded'] else 'offline' }}"
+)
 # Too little is known of these, but what is stays true: an open incident, or people unknown.
 _CAMERA_SEES: Final = (
-    "{{ 'online' if value_json.status == 'watching' or "
-    "value_json.reason in ['overloaded', 'unjudged', 'too_small'] else 'offline' }}"
+    _STATUS + "{{ 'online' if status.get('status') == 'watching' or "
+    "status.get('reason') in ['overloaded', 'unjudged', 'too_small'] else 'offline' }}"
 )
 
 
@@ -75,7 +87,7 @@ def _components(wire: Wire, camera: str) -> dict[str, dict[str, Any]]:
             "unique_id": f"{own}/{what}",
             "name": f"People {what}",
             "state_class": "measurement",
-            "value_template": f"{{{{ value_json.counts.{what} }}}}",
+            "value_template": f"{_STATE}{{{{ counts.get('{what}', 'None') }}}}",
         }
         for what in ("safe", "unsafe", "unknown")
     }

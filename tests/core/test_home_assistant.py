@@ -51,10 +51,17 @@ def _told(wire: Wire = WIRE, camera: str = "gate") -> tuple[Message, dict[str, A
 
 
 def _render(template: str, message: Message) -> str:
-    """Render as Home Assistant does: the payload is JSON."""
+    return _render_payload(template, message.payload)
+
+
+def _render_payload(template: str, payload: bytes) -> str:
+    """Render as Home Assistant does: `value_json` is there when the payload is JSON."""
     environment = ImmutableSandboxedEnvironment(undefined=StrictUndefined)
-    rendered = environment.from_string(template).render(value_json=json.loads(message.payload))
-    return rendered.strip()
+    try:
+        known = {"value_json": json.loads(payload)}
+    except ValueError:
+        known = {}
+    return environment.from_string(template).render(known).strip()
 
 
 def _state(*open_incidents: str, safe: int = 0, unsafe: int = 0, unknown: int = 0) -> Message:
@@ -166,6 +173,44 @@ def test_the_will_makes_every_camera_unavailable() -> None:
     _, content = _told()
 
     assert _render(content["availability"][0]["value_template"], WIRE.will()) == "offline"
+
+
+UNREADABLE = (
+    b"",
+    b"no JSON",
+    b"null",
+    b"7",
+    b'"online"',
+    b"[]",
+    b"{}",
+    b'{"counts": 3, "open_incidents": [], "status": 1, "reason": null}',
+    b'{"counts": {"safe": 1}, "open_incidents": []}',
+    b'{"counts": {"unsafe": 0, "unknown": 0}}',
+    b'{"counts": {"unsafe": null, "unknown": 0}, "open_incidents": []}',
+    b'{"status": "stopping", "reason": "other"}',
+)
+
+
+@pytest.mark.parametrize("payload", UNREADABLE)
+def test_what_cannot_be_read_is_neither_off_nor_available(payload: bytes) -> None:
+    _, content = _told()
+
+    assert [
+        _render_payload(each["value_template"], payload) for each in content["availability"]
+    ] == [
+        "offline",
+        "offline",
+    ]
+    problem = content["components"]["problem"]["value_template"]
+    assert _render_payload(problem, payload) == "None"
+
+
+@pytest.mark.parametrize("payload", UNREADABLE[:8])
+def test_counts_that_cannot_be_read_are_unknown(payload: bytes) -> None:
+    _, content = _told()
+
+    for name in ("safe", "unsafe", "unknown"):
+        assert _render_payload(content["components"][name]["value_template"], payload) == "None"
 
 
 def test_no_two_cameras_share_a_topic_or_an_id() -> None:
