@@ -235,7 +235,12 @@ def test_ctrl_c_in_a_callback_ends_the_build_instead_of_crossing_tensorrt(rope: 
     progress = Interrupting(console=Console(file=io.StringIO()), auto_refresh=False)
     wanted = order(rope, "fp32")
 
-    with pytest.raises(KeyboardInterrupt):
-        built("10.3", wanted, monitor=lambda trt: make_monitor(trt, progress))
+    # A job in the background of a script is started with SIGINT ignored.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            built("10.3", wanted, monitor=lambda trt: make_monitor(trt, progress))
+    finally:
+        signal.signal(signal.SIGINT, before)
 
     assert not wanted.engine.exists()
