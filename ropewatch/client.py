@@ -23,7 +23,8 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 from typing_extensions import Self
 
 from ropewatch.errors import BrokerError, SettingsError
-from ropewatch.reading import parse_incident
+from ropewatch.payloads import IncidentMessage
+from ropewatch.reading import parse
 from ropewatch.sequencer import Gap, Incident, Sequencer
 from ropewatch.topics import INCIDENT, JSON, SNAPSHOT, topic_of
 
@@ -306,7 +307,8 @@ def incidents(
 ) -> Iterator[Incident]:
     """Yield incident messages: each once, in the order of their box, typed.
 
-    What is no incident, or of another major version, is logged and passed over. With a
+    What is no incident, of another major version or of another camera than its topic is counted,
+    logged and passed over. With a
     `client_id`, a message counts as delivered when the next one is asked for.
 
     Args:
@@ -317,7 +319,7 @@ def incidents(
         on_gap: told of messages that have not come in time.
         on_snapshot: given the pictures, where the subscriber has their topics as well.
     """
-    order = Sequencer(wait_s)
+    order, passed_over = Sequencer(wait_s), 0
     end_s = None if for_s is None else time.monotonic() + for_s
     while end_s is None or time.monotonic() < end_s:
         received = subscriber.next(POLL_S)
@@ -326,7 +328,17 @@ def incidents(
         if received is not None and on_snapshot is not None and _is_snapshot(received):
             on_snapshot(received)
         elif received is not None:
-            incident = _incident(received)
+            try:
+                incident = _incident(received)
+            except ValueError as error:
+                passed_over += 1
+                # The beginning of the topic: whoever may send there has chosen the rest.
+                log.warning(
+                    "message passed over count=%d topic=%.256s reason=%s",
+                    passed_over,
+                    received.topic,
+                    error,
+                )
         if incident is not None:
             yield from order.take(incident, now_s)
         yield from order.due(now_s)
@@ -340,17 +352,10 @@ def _is_snapshot(received: Received) -> bool:
     return topic_of(received.topic) is SNAPSHOT
 
 
-def _incident(received: Received) -> Incident | None:
-    try:
-        message = parse_incident(received.payload)
-    except ValueError as error:
-        log.warning("message passed over topic=%s reason=%s", received.topic, error)
-        return None
-    data = message.data
-    # The broker holds the topic to be true, and a box may say only of itself what happened.
-    if received.topic != INCIDENT.of(site=data.site, box=data.box, camera=data.camera):
-        log.warning("message passed over topic=%s reason=of another camera", received.topic)
-        return None
+def _incident(received: Received) -> Incident:
+    message = parse(received.topic, received.payload)
+    if not isinstance(message, IncidentMessage):
+        raise ValueError("no topic of an incident")  # noqa: TRY004 - as all that is passed over
     return Incident(message, received.payload, received.topic)
 
 

@@ -148,7 +148,7 @@ class Answer(Payload):
     version: Version = SCHEMA_VERSION
     site: Name
     box: Name
-    boot_id: str = Field(min_length=1)
+    boot_id: Name
     sender: str = Field(description="Who has asked, by the command's topic.")
     verb: str
     request_id: RequestId | None = Field(description="null where the command has none to read.")

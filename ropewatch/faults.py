@@ -31,7 +31,7 @@ def describe(fault: ErrorDetails, model: type[BaseModel]) -> str:
         return f"{where}: missing, want a value{hint}"
     if fault["type"] == "value_error":
         return f"{where}: {message}" if where else message
-    return f"{where}: {_shown(fault['input'])}, want {_wanted(fault, keys, model)}"
+    return f"{where}: {shown(fault['input'])}, want {_wanted(fault, keys, model)}"
 
 
 def _wanted(fault: ErrorDetails, keys: list[str], model: type[BaseModel]) -> str:
@@ -48,8 +48,8 @@ def _wanted(fault: ErrorDetails, keys: list[str], model: type[BaseModel]) -> str
     return re.sub(r"^\w+ should (be |have )?", "", fault["msg"])
 
 
-def _shown(value: Any) -> str:
-    # As YAML has them, not as Python does.
+def shown(value: Any) -> str:
+    """Return a value as YAML has it, not as Python does, and of a long one the beginning."""
     if value is None:
         return "nothing"
     text = str(value).lower() if isinstance(value, bool) else repr(value)

@@ -5,6 +5,7 @@ Each message once, in the order of its box, gaps told; built on what every consu
 
 import argparse
 import contextlib
+import logging
 import os
 import re
 import sys
@@ -19,14 +20,17 @@ from ropewatch.errors import SettingsError
 from ropewatch.incidents import EndReason, Phase
 from ropewatch.payloads import IncidentMessage
 from ropewatch.section import NAME_PATTERN
-from ropewatch.sequencer import Gap
-from ropewatch.store import Store, open_postgres, open_sqlite
+from ropewatch.sequencer import Gap, Incident
+from ropewatch.store import Store, UnfitError, open_postgres, open_sqlite
 from ropewatch.topics import SNAPSHOT
 from ropewatch.wire import rfc3339
+
+log = logging.getLogger("ropewatch.listen")
 
 END_WORDS: Final = {
     EndReason.ROPE_SEEN: "rope is right again",
     EndReason.PERSON_GONE: "person has left",
+    EndReason.LEFT_ZONE: "person has left the zone",
     EndReason.STREAM_ENDED: "video has ended",
     EndReason.SHUTDOWN: "box was stopped",
     EndReason.SOURCE_LOST: "camera was lost",
@@ -64,15 +68,28 @@ def listen(args: argparse.Namespace) -> int:
                 pictures.see(incident.message)
             received_at = rfc3339(time.time_ns())
             # All of them first: a message is kept in each, or comes again for each.
-            added = [store.add(incident, received_at=received_at) for store in stores]
+            added = [_is_new(store, incident, received_at) for store in stores]
             if added and not any(added):
                 continue
-            text = incident.payload.decode() if args.json else describe(incident.message)
-            print(text, flush=True)
+            print(_one_line(incident) if args.json else describe(incident.message), flush=True)
             printed += 1
             if printed == args.count:
                 break
     return 0
+
+
+def _is_new(store: Store, incident: Incident, received_at: str) -> bool:
+    try:
+        return store.add(incident, received_at=received_at)
+    except UnfitError as error:
+        # Else it comes again for ever and holds up the others; it is printed all the same.
+        log.warning("message not kept count=%d reason=%s", store.unfit, error)
+        return True
+
+
+def _one_line(incident: Incident) -> str:
+    # JSON has line breaks between its words only.
+    return re.sub(r"[\r\n]+", " ", incident.payload.decode())
 
 
 class _Pictures:

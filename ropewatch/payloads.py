@@ -4,9 +4,10 @@ Incidents are CloudEvents 1.0 in structured JSON. Status and state are plain obj
 A field that is added raises the minor version; a changed meaning needs a `v2` tree of topics.
 """
 
+from datetime import datetime
 from typing import Annotated, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 from typing_extensions import Self
 
 from ropewatch.decision import RopeState
@@ -17,16 +18,30 @@ from ropewatch.settings import AlertWhen
 
 SCHEMA_VERSION: Final = "1.5"
 
-Rfc3339 = Annotated[str, StringConstraints(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$")]
+# What a JSON number holds in every language, and a column of every database.
+WHOLE_MAX: Final = 2**53 - 1
+
+
+def _is_a_date(text: str) -> str:
+    datetime.fromisoformat(text.removesuffix("Z"))
+    return text
+
+
+Rfc3339 = Annotated[
+    str,
+    Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$"),
+    AfterValidator(_is_a_date),
+]
 # Meant to be between 0 and 1, not held to it: a half-precision engine may give 1.0005, and no
 # incident is lost to that.
 Share = Annotated[float, Field(allow_inf_nan=False)]
-Seconds = Annotated[float, Field(ge=0)]
-Count = Annotated[int, Field(ge=0)]
+Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=0, le=WHOLE_MAX)]
+Number = Annotated[int, Field(ge=1, le=WHOLE_MAX)]
 Rate = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Milliseconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 # Any minor version of this major one: a consumer reads the boxes that are not updated yet.
-Version = Annotated[str, StringConstraints(pattern=r"^1\.\d+$")]
+Version = Annotated[str, Field(pattern=r"^1\.\d+$")]
 
 
 class Payload(BaseModel):
@@ -123,15 +138,15 @@ class Acknowledged(Payload):
 class IncidentData(Payload):
     """What happened, to whom, and what the verdict rests on."""
 
-    incident_id: str = Field(min_length=1, description="The same in start, updates and end.")
+    incident_id: Name = Field(description="The same in start, updates and end.")
     phase: Phase
-    revision: int = Field(ge=1, description="1 for the start, then one more with each message.")
+    revision: Number = Field(description="1 for the start, then one more with each message.")
     site: Name
     box: Name
     camera: Name
-    boot_id: str = Field(min_length=1, description="New with each start of the program.")
-    sequence: int = Field(ge=0, description="Order of this box's messages since boot_id.")
-    person: int = Field(ge=1, description="Number of the person, unique in camera and boot_id.")
+    boot_id: Name = Field(description="New with each start of the program.")
+    sequence: Count = Field(description="Order of this box's messages since boot_id.")
+    person: Number = Field(description="Number of the person, unique in camera and boot_id.")
     object_ids: tuple[str, ...] = Field(
         description="Track ids of the person, oldest first; decimal strings, since they have "
         "64 bits and a JSON number may lose some."
@@ -142,7 +157,7 @@ class IncidentData(Payload):
     threshold: Share
     score: Share = Field(description="Newest probability of score_label, of one frame.")
     smoothed: Share = Field(description="The same, smoothed over time; compared with threshold.")
-    samples: int = Field(ge=1, description="Scores since the first on the alert side.")
+    samples: Number = Field(description="Scores since the first on the alert side.")
     evidence_age_s: Seconds = Field(description="Age of the newest score, in stream time.")
     box_ltwh_px: tuple[float, float, float, float] = Field(
         description="Left, top, width, height of the person in the frame, or where last seen."
@@ -219,8 +234,8 @@ class ClockCorrection(Payload):
 
     site: Name
     box: Name
-    boot_id: str = Field(min_length=1)
-    number: int = Field(ge=1, description="Of this run's corrections.")
+    boot_id: Name
+    number: Number = Field(description="Of this run's corrections.")
     reason: CorrectionReason = Field(
         description="stepped: the clock was set. synced: it follows a time server from now on, "
         "and earlier times differ from that by offset_ms."
@@ -252,7 +267,7 @@ class BoxStatus(Payload):
     version: Version = SCHEMA_VERSION
     site: Name
     box: Name
-    boot_id: str = Field(min_length=1)
+    boot_id: Name
     status: Literal["online", "degraded", "offline"]
     reasons: tuple[str, ...] = Field(description="Why degraded or offline; empty when online.")
     time: Rfc3339 | None = Field(description="null in the will, which the broker sends.")
@@ -269,7 +284,7 @@ class CameraStatus(Payload):
     site: Name
     box: Name
     camera: Name
-    boot_id: str = Field(min_length=1)
+    boot_id: Name
     status: Literal["watching", "blind"]
     reason: str | None = Field(
         pattern=r"^[a-z][a-z_]*$",
@@ -306,7 +321,7 @@ class CameraState(Payload):
     site: Name
     box: Name
     camera: Name
-    boot_id: str = Field(min_length=1)
+    boot_id: Name
     open_incidents: tuple[str, ...] = Field(description="Ids, oldest person first.")
     counts: StateCounts
     time: Rfc3339
@@ -360,7 +375,7 @@ class Telemetry(Payload):
     version: Version = SCHEMA_VERSION
     site: Name
     box: Name
-    boot_id: str = Field(min_length=1)
+    boot_id: Name
     time: Rfc3339
     monotonic_ms: Milliseconds
     interval_s: Seconds = Field(description="Since the telemetry before, or since the start.")

@@ -10,7 +10,7 @@ from typing import Any, Final, TypeVar
 from pydantic import BaseModel, ValidationError
 from pydantic_core import from_json
 
-from ropewatch.faults import section_of
+from ropewatch.faults import section_of, shown
 from ropewatch.payloads import ClockCorrection, IncidentMessage, Payload
 from ropewatch.topics import topic_of
 
@@ -29,7 +29,14 @@ def parse(topic: str, payload: bytes) -> Payload | None:
     found = topic_of(topic)
     if found is None or found.payload is None:
         return None
-    return _parse(found.payload, payload, found.name)
+    message = _parse(found.payload, payload, found.name)
+    content = getattr(message, "data", message)
+    # The broker holds the topic to be true, and a box may say only of itself what happened.
+    for level, name in (found.names(topic) or {}).items():
+        told = getattr(content, level, name)
+        if told != name:
+            raise ValueError(f"{found.name}: {level}: {told!r}, want {name!r} as in its topic")
+    return message
 
 
 def parse_incident(payload: bytes) -> IncidentMessage:
@@ -63,7 +70,7 @@ def corrected_time(message: IncidentMessage, corrections: Iterable[ClockCorrecti
 
 def _parse(model: type[Model], payload: bytes, what: str) -> Model:
     try:
-        content = from_json(payload)
+        content = from_json(payload, allow_inf_nan=False)
     except ValueError as error:
         raise ValueError(f"{what}: not JSON: {error}") from None
     try:
@@ -71,7 +78,7 @@ def _parse(model: type[Model], payload: bytes, what: str) -> Model:
     except ValidationError as error:
         fault = error.errors()[0]
         where = ".".join(str(part) for part in fault["loc"])
-        raise ValueError(f"{what}: {where}: {fault['input']!r}: {fault['msg']}") from None
+        raise ValueError(f"{what}: {where}: {shown(fault['input'])}: {fault['msg']}") from None
 
 
 def _known(model: type[BaseModel], content: Any) -> Any:

@@ -4,9 +4,10 @@ Each message once, whoever of several consumers was given it; order and gaps com
 sequence, by the views.
 """
 
+import re
 import sqlite3
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -16,6 +17,7 @@ from ropewatch.sequencer import Gap, Incident
 
 WAL_TRIES: Final = 100
 WAL_PAUSE_S: Final = 0.1
+SAID_MAX: Final = 500
 COLUMNS: Final = (
     "site",
     "box",
@@ -71,6 +73,10 @@ FROM (
 ) AS numbered WHERE sequence > previous + 1"""
 
 
+class UnfitError(ValueError):
+    """The database can be written, and does not take this one message."""
+
+
 class Rows(Protocol):
     """What a database answers."""
 
@@ -89,6 +95,9 @@ class Connection(Protocol):
     def commit(self) -> None:
         """Keep what was done; what is not kept comes again from the broker."""
 
+    def rollback(self) -> None:
+        """Take back what was not kept."""
+
     def close(self) -> None:
         """End the connection."""
 
@@ -101,12 +110,26 @@ class Store:
         mark: how its statements mark a parameter.
         where: what messages of errors call it.
         errors: the base of its errors.
+        refusals: those of them that are about what is to be written, and would come again.
+        fit: makes a payload such as the database takes.
+
+    Attributes:
+        unfit: how many messages it did not take.
     """
 
     def __init__(
-        self, connection: Connection, *, mark: str, where: str, errors: type[Exception]
+        self,
+        connection: Connection,
+        *,
+        mark: str,
+        where: str,
+        errors: type[Exception],
+        refusals: tuple[type[Exception], ...],
+        fit: Callable[[str], str] = str,
     ) -> None:
+        self.unfit = 0
         self._connection, self._where, self._errors = connection, where, errors
+        self._refusals, self._fit = refusals, fit
         marks = ", ".join([mark] * len(COLUMNS))
         self._insert = (
             f"INSERT INTO incident_message ({', '.join(COLUMNS)}) VALUES ({marks}) "  # noqa: S608 - our own names
@@ -129,6 +152,7 @@ class Store:
             received_at: RFC 3339.
 
         Raises:
+            UnfitError: it holds what the database does not take, now or later.
             StoreError: it cannot be written.
         """
         message, data = incident.message, incident.message.data
@@ -148,9 +172,13 @@ class Store:
             data.duration_s,
             data.delivery is not None and data.delivery.late,
             received_at,
-            incident.payload.decode(),
+            self._fit(incident.payload.decode()),
         )
-        added: Rows = self._run(lambda: self._connection.execute(self._insert, row))
+        try:
+            added: Rows = self._run(lambda: self._connection.execute(self._insert, row))
+        except UnfitError:
+            self.unfit += 1
+            raise
         return added.rowcount == 1
 
     def gaps(self) -> list[Gap]:
@@ -172,8 +200,12 @@ class Store:
 
     def _run(self, work: Any) -> Any:
         try:
-            done = work()
-            self._connection.commit()
+            try:
+                done = work()
+                self._connection.commit()
+            except self._refusals as error:
+                self._connection.rollback()
+                raise UnfitError(f"{self._where}: {_said(error)}") from None
         except self._errors as error:
             raise _store_error(self._where, error) from None
         return done
@@ -193,7 +225,9 @@ def open_sqlite(file: Path) -> Store:
         connection.execute("PRAGMA synchronous = FULL")
     except sqlite3.Error as error:
         raise _store_error(where, error) from None
-    store = Store(connection, mark="?", where=where, errors=sqlite3.Error)
+    # OverflowError: a number of more than 64 bits.
+    refusals = (sqlite3.DataError, OverflowError)
+    store = Store(connection, mark="?", where=where, errors=sqlite3.Error, refusals=refusals)
     view = "CREATE VIEW IF NOT EXISTS"
     table = _TABLE.format(time="TEXT", json="TEXT")
     store.create([table, _INDEX, _INCIDENTS.format(view=view), _GAPS.format(view=view)])
@@ -241,7 +275,16 @@ def open_postgres(dsn: str) -> Store:
         connection = psycopg.connect(dsn)
     except psycopg.Error as error:
         raise _store_error(where, error) from None
-    store = Store(connection, mark="%s", where=where, errors=psycopg.Error)
+    # The latter: a name that is too long for an index.
+    refusals = (psycopg.DataError, psycopg.errors.ProgramLimitExceeded)
+    store = Store(
+        connection,
+        mark="%s",
+        where=where,
+        errors=psycopg.Error,
+        refusals=refusals,
+        fit=_without_nul,
+    )
     view = "CREATE OR REPLACE VIEW"
     table = _TABLE.format(time="TIMESTAMPTZ", json="JSONB")
     # Consumers that start together would make the same table twice.
@@ -250,9 +293,17 @@ def open_postgres(dsn: str) -> Store:
     return store
 
 
+def _without_nul(payload: str) -> str:
+    """Return JSON in which NUL, which PostgreSQL has not, is as any other broken character."""
+    return re.sub(r"\\(u0000|.)", lambda m: r"\ufffd" if m[1] == "u0000" else m[0], payload)
+
+
+def _said(error: Exception) -> str:
+    return redact(" ".join(str(error).split()))[:SAID_MAX]
+
+
 def _store_error(where: str, error: Exception) -> StoreError:
-    said = redact(" ".join(str(error).split()))
     return StoreError(
-        f"{where}: {said}, want a database that can be written; correct its name, the rights on "
-        "it, or the disk"
+        f"{where}: {_said(error)}, want a database that can be written; correct its name, the "
+        "rights on it, or the disk"
     )

@@ -23,7 +23,7 @@ CLOUDEVENTS_JSON: Final = "application/cloudevents+json"
 JPEG: Final = "image/jpeg"
 DAY_S: Final = 24 * 3600
 
-_NAMES: Final = re.compile(r"\{\w+\}")
+_NAMES: Final = re.compile(r"\{(\w+)\}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +65,11 @@ class Topic:
     def of(self, **names: str) -> str:
         """Return the topic of one box and camera."""
         return self.address.format(**names)
+
+    def names(self, text: str) -> dict[str, str] | None:
+        """Return the names in a topic, by level; None where it is not of this kind."""
+        found = _pattern(self).fullmatch(text)
+        return None if found is None else found.groupdict()
 
 
 INCIDENT: Final = Topic(
@@ -154,8 +159,8 @@ TOPICS: Final = (
 
 def topic_of(text: str) -> Topic | None:
     """Return which of the table's topics this is; None if it is none of them."""
-    return next((topic for topic in TOPICS if _pattern(topic).fullmatch(text)), None)
+    return next((topic for topic in TOPICS if topic.names(text) is not None), None)
 
 
 def _pattern(topic: Topic) -> re.Pattern[str]:
-    return re.compile(_NAMES.sub(NAME_PATTERN.strip("^$"), topic.address))
+    return re.compile(_NAMES.sub(rf"(?P<\1>{NAME_PATTERN.strip('^$')})", topic.address))

@@ -28,8 +28,12 @@ def publish(
     retain: bool = False,
     expiry_s: int | None = None,
     response_topic: str | None = None,
+    content_type: str | None = None,
 ) -> list[int]:
-    """Publish payloads on topics, QoS 1, with the topic's content type; return reason codes."""
+    """Publish payloads on topics, QoS 1, return reason codes.
+
+    The content type is the topic's, as of a box, unless another is given.
+    """
     client = new_client() if client is None else client
     codes: dict[int, int] = {}
     done = threading.Semaphore(0)
@@ -42,10 +46,10 @@ def publish(
     client.connect(host, port)
     client.loop_start()
     _wait_until_ready(client)
-    mids = [
-        client.publish(topic, payload, 1, retain, _properties(topic, expiry_s, response_topic)).mid
-        for topic, payload in pairs
-    ]
+    mids = []
+    for topic, payload in pairs:
+        properties = _properties(topic, expiry_s, response_topic, content_type)
+        mids.append(client.publish(topic, payload, 1, retain, properties).mid)
     for _ in mids:
         assert done.acquire(timeout=TIMEOUT_S)
     client.disconnect()
@@ -69,10 +73,14 @@ def _wait_until_ready(client: mqtt.Client) -> None:
     assert ready.wait(TIMEOUT_S)
 
 
-def _properties(topic: str, expiry_s: int | None, response_topic: str | None) -> Properties:
+def _properties(
+    topic: str, expiry_s: int | None, response_topic: str | None, content_type: str | None
+) -> Properties:
     properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]  # paho's
     known = topic_of(topic)
-    if known is not None:
+    if content_type is not None:
+        properties.ContentType = content_type
+    elif known is not None:
         properties.ContentType = known.content_type
     if expiry_s is not None:
         properties.MessageExpiryInterval = expiry_s

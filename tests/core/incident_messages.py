@@ -1,5 +1,9 @@
 """Incident messages of a box, as a consumer gets them."""
 
+import json
+from dataclasses import replace
+from typing import Any
+
 from ropewatch.incidents import Phase
 from ropewatch.moment import Moment
 from ropewatch.reading import parse_incident
@@ -24,6 +28,14 @@ def message(
     time_ns = DECIDED_NS + sequence * 1_000_000_000
     now = Moment(time_ns, sequence * 1_000_000_000)
     return Wire("north-tower", box, boot_id).incident(event, sequence=sequence, now=now)
+
+
+def changed(sent: Message, **data: Any) -> Message:
+    """Return a message with other fields in `data`, right or wrong; JSON from `json`."""
+    content = json.loads(sent.payload)
+    content["data"].update(data)
+    # Of another type: the watch over all messages leaves it alone, as made past the box.
+    return replace(sent, payload=json.dumps(content).encode(), content_type="text/plain")
 
 
 def incident(sequence: int, phase: Phase = Phase.UPDATE, **changes: str) -> Incident:

@@ -8,17 +8,18 @@ import time
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from demo.broker import PrivateBroker
 from ropewatch.cli import main
 from ropewatch.client import Subscriber, incident_topic, incidents
-from ropewatch.incidents import Phase
+from ropewatch.incidents import EndReason, Phase
 from ropewatch.sequencer import Gap
 from ropewatch.store import open_sqlite
 from ropewatch.wire import Message
-from tests.core.incident_messages import BOOT_1, message
+from tests.core.incident_messages import BOOT_1, changed, message
 from tests.publishing import publish
 
 pytestmark = pytest.mark.broker
@@ -26,8 +27,11 @@ pytestmark = pytest.mark.broker
 KEEPING = "max_queued_messages 0\nuser root"
 
 
-def send(broker: PrivateBroker, messages: Iterable[Message]) -> None:
-    publish(broker.host, broker.port, [(each.topic, each.payload) for each in messages])
+def send(
+    broker: PrivateBroker, messages: Iterable[Message], content_type: str | None = None
+) -> None:
+    pairs = [(each.topic, each.payload) for each in messages]
+    publish(broker.host, broker.port, pairs, content_type=content_type)
 
 
 def subscribe(
@@ -94,7 +98,7 @@ def test_what_one_camera_says_of_another_is_passed_over_and_told(
         send(broker, [foreign, own])
 
         assert sequences(inbox, 1) == [2]
-    assert "reason=of another camera" in caplog.text
+    assert "reason=incident: box: 'box-1', want 'box-2' as in its topic" in caplog.text
 
 
 def test_what_came_while_a_named_consumer_was_away_is_waiting(broker: PrivateBroker) -> None:
@@ -218,6 +222,78 @@ def test_listen_keeps_incidents_and_prints_each_once_over_restarts(
     with sqlite3.connect(file) as database:
         found = database.execute("SELECT incident_id, end_reason, messages FROM incident")
         assert found.fetchall() == [("01INCIDENT", "rope_seen", 3)]
+
+
+# What a broken or hostile sender may put into one message, and no database takes.
+POISON: dict[str, dict[str, Any]] = {
+    "sequence of 2^63": {"sequence": 2**63},
+    "revision beyond 64 bits": {"revision": 10**30},
+    "number of 4,000 digits": {"person": 10**4000},
+    "infinite duration": {"duration_s": float("inf"), "end_reason": "rope_seen", "phase": "end"},
+    "not a number": {"score": float("nan")},
+    "NUL in a name": {"incident_id": "a\0b"},
+    "name of a megabyte": {"boot_id": "x" * 1_000_000},
+    "30 February": {"acknowledged": {"by": "x", "note": "", "at": "2026-02-30T00:00:00.000000Z"}},
+    "nothing": {"sequence": None},
+}
+
+
+def test_listen_passes_over_what_no_database_takes_and_is_not_given_it_again(
+    broker: PrivateBroker,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    file = tmp_path / "incidents.sqlite"
+    words = f"listen --port {broker.port} --client-id desk --sqlite {file} --json".split()
+    assert main([*words, "--timeout-s", "0.1"]) == 0
+    poison = [changed(message(2), **fields) for fields in POISON.values()]
+    send(broker, [message(1, Phase.START)])
+    send(broker, poison, "text/plain")
+    send(broker, [message(2, Phase.END)])
+
+    assert main([*words, "--count", "2"]) == 0
+    seen = caplog.messages[:]
+    assert main([*words, "--timeout-s", "1"]) == 0
+
+    told = [text for text in seen if "passed over" in text]
+    assert len(told) == len(POISON)
+    assert f"count={len(POISON)} " in told[-1]
+    assert max(map(len, told)) < 500
+    assert "passed over" not in "".join(caplog.messages[len(seen) :])
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [line["data"]["sequence"] for line in lines] == [1, 2]
+
+
+def test_listen_says_why_every_incident_may_end(
+    broker: PrivateBroker, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ends = [
+        changed(message(n, Phase.END), end_reason=reason.value)
+        for n, reason in enumerate(EndReason, start=1)
+    ]
+    listening = threading.Timer(0.5, send, (broker, ends))
+    listening.start()
+
+    assert main(["listen", "--port", str(broker.port), "--count", str(len(ends))]) == 0
+
+    listening.join()
+    assert "person has left the zone after" in capsys.readouterr().out
+
+
+def test_listen_prints_json_of_many_lines_on_one(
+    broker: PrivateBroker, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sent = message(1, Phase.START)
+    spread = json.dumps(json.loads(sent.payload), indent=1).replace("\n", "\r\n").encode()
+    listening = threading.Timer(0.5, send, (broker, [replace(sent, payload=spread)]))
+    listening.start()
+
+    assert main(["listen", "--port", str(broker.port), "--count", "1", "--json"]) == 0
+
+    listening.join()
+    (line,) = capsys.readouterr().out.splitlines()
+    assert json.loads(line) == json.loads(sent.payload)
 
 
 def test_listen_shares_with_a_group(

@@ -6,7 +6,8 @@ import pytest
 from ropewatch.moment import ClockSource, ClockWatch, Moment
 from ropewatch.payloads import ClockCorrection, ClockMessage
 from ropewatch.reading import corrected_time, parse, parse_incident
-from ropewatch.wire import Wire
+from ropewatch.wire import Message, Wire
+from tests.core.incident_messages import changed
 from tests.core.test_wire import START
 
 WIRE = Wire(site="yard", box="box1", boot_id="01BOOT")
@@ -53,3 +54,44 @@ def test_corrections_of_another_run_or_box_are_not_taken() -> None:
 
     assert corrected_time(message, others).year == 1970
     assert corrected_time(message, []).year == 1970
+
+
+def _said_on(message: Message, topic: str) -> str:
+    with pytest.raises(ValueError, match=r": ") as caught:
+        parse(topic, message.payload)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        WIRE.incident(START, sequence=1, now=_moment(5)),
+        WIRE.will(),
+        WIRE.camera_status("gate", now=_moment(5)),
+        WIRE.camera_state("gate", now=_moment(5), open_incidents=(), safe=0, unsafe=1, unknown=0),
+    ],
+    ids=lambda message: message.topic.rpartition("/")[2],
+)
+def test_whoever_writes_to_the_topic_of_another_is_not_believed(message: Message) -> None:
+    levels = {"yard": "site", "box1": "box", "gate": "camera"}
+    named = {name: level for name, level in levels.items() if f"/{name}/" in message.topic}
+
+    assert parse(message.topic, message.payload) is not None
+    for name, level in named.items():
+        foreign = message.topic.replace(f"/{name}/", "/other/")
+        assert f"{level}: '{name}', want 'other' as in its topic" in _said_on(message, foreign)
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999"])
+def test_what_is_no_number_is_refused(number: str) -> None:
+    message = changed(WIRE.incident(START, sequence=1, now=_moment(5)), evidence_age_s=12345.5)
+    broken = message.payload.replace(b"12345.5", number.encode())
+
+    assert "incident: " in _said_on(replace(message, payload=broken), message.topic)
+
+
+@pytest.mark.parametrize("length", [10, 10_000_000])
+def test_what_is_said_of_a_huge_message_is_short(length: int) -> None:
+    message = changed(WIRE.incident(START, sequence=1, now=_moment(5)), phase="x" * length)
+
+    assert len(_said_on(message, message.topic)) < 300

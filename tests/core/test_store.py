@@ -1,23 +1,28 @@
 """A consumer's database: SQLite always, PostgreSQL where a server is installed."""
 
 import os
+import secrets
 import sqlite3
 import subprocess
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from demo.broker import free_port
+from demo.broker import PrivateBroker, free_port
+from ropewatch.cli import main
 from ropewatch.errors import StoreError
 from ropewatch.incidents import Phase
-from ropewatch.sequencer import Gap
-from ropewatch.store import Store, open_postgres, open_sqlite
-from tests.core.incident_messages import BOOT_1, BOOT_2, incident
+from ropewatch.reading import parse_incident
+from ropewatch.sequencer import Gap, Incident
+from ropewatch.store import Store, UnfitError, open_postgres, open_sqlite
+from tests.core.incident_messages import BOOT_1, BOOT_2, changed, incident, message
+from tests.publishing import publish
 
 NOW = "2026-11-21T05:00:00.000000Z"
 Opener = Callable[[], Store]
@@ -102,6 +107,88 @@ def test_an_incident_is_one_row_from_start_to_end(opener: Opener) -> None:
         ("01INCIDENT", "rope_seen", 4.5, 3, False),
         ("02OPEN", None, None, 1, True),
     ]
+
+
+@pytest.mark.parametrize("column", ["sequence", "revision", "person"])
+def test_what_the_database_does_not_take_is_told_and_the_next_is_kept(
+    column: str, opener: Opener
+) -> None:
+    store = opener()
+    good = incident(1, Phase.START)
+    # Past the checks of `reading`: a store holds whatever gets to it.
+    data = good.message.data.model_copy(update={column: 2**63})
+    bad = replace(good, message=good.message.model_copy(update={"data": data}))
+
+    for _ in range(2):
+        with pytest.raises(UnfitError, match=r"(sqlite|postgres): .*(too large|out of range)"):
+            store.add(bad, received_at=NOW)
+
+    assert store.unfit == 2
+    assert store.add(good, received_at=NOW) is True
+    store.close()
+    assert rows(opener(), "SELECT sequence FROM incident_message") == [(1,)]
+
+
+def test_postgres_names_what_it_does_not_take(postgres_dsn: str) -> None:
+    store = open_postgres(postgres_dsn)
+    good = incident(1, Phase.START, box="picky")
+    number = b'{"later_minor": 1e999999, '
+    long = good.message.data.model_copy(update={"incident_id": secrets.token_hex(5000)})
+    date = {"time": "2026-02-30T00:00:00.000000Z"}
+    bad = [
+        replace(good, payload=good.payload.replace(b"{", number, 1)),
+        replace(good, message=good.message.model_copy(update={"data": long})),
+        replace(good, message=good.message.model_copy(update=date)),
+    ]
+
+    for each in bad:
+        with pytest.raises(UnfitError, match=r"postgres: "):
+            store.add(each, received_at=NOW)
+
+    assert store.unfit == len(bad)
+    assert store.add(good, received_at=NOW) is True
+
+
+@pytest.mark.broker
+def test_listen_prints_what_its_database_does_not_take_and_goes_on(
+    broker: PrivateBroker,
+    postgres_dsn: str,
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    words = ["listen", "--port", str(broker.port), "--client-id", "desk"]
+    words += ["--postgres", postgres_dsn, "--box", "unfit"]
+    assert main([*words, "--timeout-s", "0.1"]) == 0
+    start, end = message(1, Phase.START, box="unfit"), message(2, Phase.END, box="unfit")
+    payload = start.payload.replace(b"{", b'{"later_minor": 1e999999, ', 1)
+    pairs = [(start.topic, payload), (end.topic, end.payload)]
+    publish(broker.host, broker.port, pairs, content_type="text/plain")
+
+    assert main([*words, "--count", "2"]) == 0
+    assert main([*words, "--timeout-s", "1"]) == 0
+
+    printed = [line.split()[3] for line in capsys.readouterr().out.splitlines()]
+    assert printed == ["START", "END"]
+    (told,) = [text for text in caplog.messages if "message not kept" in text]
+    assert told.startswith("message not kept count=1 reason=postgres: ")
+    store = open_postgres(postgres_dsn)
+    query = "SELECT sequence FROM incident_message WHERE box = 'unfit'"
+    assert rows(store, query) == [(2,)]
+    store.close()
+
+
+def test_an_end_is_kept_whatever_characters_somebody_has_put_in_their_note(opener: Opener) -> None:
+    store = opener()
+    note = {"by": "desk", "note": "a\0\\u0000b", "at": NOW}
+    sent = changed(message(1, Phase.END), acknowledged=note)
+
+    assert store.add(Incident(parse_incident(sent.payload), sent.payload, ""), received_at=NOW)
+
+    ((kept,),) = rows(store, "SELECT payload FROM incident_message")
+    if isinstance(kept, str):
+        assert kept.encode() == sent.payload
+    else:
+        assert kept["data"]["acknowledged"]["note"] == "a\ufffd\\u0000b"
 
 
 def test_gaps_are_what_lies_between_messages_of_one_run(opener: Opener) -> None:
