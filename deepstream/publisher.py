@@ -1,4 +1,4 @@
-"""The one door to MQTT for the runtime: MQTT 5, will, persistent session, back-off.
+"""The one door to MQTT for the runtime: MQTT 5, will, no session, back-off.
 
 Sends what the outbox gives and tells it what became of it. What is not acknowledged when a
 connection ends is the outbox's again: each connection has a client of its own, so that nothing is
@@ -25,6 +25,7 @@ from deepstream.inbound import Inbound, Listener
 from deepstream.lanes import Entry
 from deepstream.outbox import Outbox
 from deepstream.refusals import BAD_PACKET, CONNECT_ADVICE, PUBLISH_LATER, SESSION_TAKEN_OVER
+from ropewatch.commands import PACKET_MAX_BYTES
 from ropewatch.errors import BrokerError, SettingsError
 from ropewatch.mqtt_settings import MqttSettings
 from ropewatch.wire import Message
@@ -32,7 +33,6 @@ from ropewatch.wire import Message
 log = logging.getLogger("ropewatch.mqtt")
 
 MAX_INFLIGHT: Final = 20
-SESSION_EXPIRY_S: Final = 3600
 RECONNECT_MIN_S: Final = 1.0
 # A broker that is back must not wait for the alerts, and a fleet can afford a try each 5 s.
 RECONNECT_MAX_S: Final = 5.0
@@ -130,7 +130,7 @@ class Publisher:
     def _connect(self) -> "_Link | None":
         """Return a connection that was answered, with yes or no; None if there was no answer."""
         properties = _properties(PacketTypes.CONNECT)
-        properties.SessionExpiryInterval = SESSION_EXPIRY_S
+        properties.MaximumPacketSize = PACKET_MAX_BYTES
         try:
             link = _Link(self._make_client(), self._outbox, self._listeners)
             link.open(self._settings, properties)
@@ -253,7 +253,9 @@ class _Link:
             settings.host,
             settings.port,
             keepalive=settings.keepalive_s,
-            clean_start=False,
+            # No session: what is ours is in the outbox, and a command that has waited for most of
+            # a long life would pass for a new one.
+            clean_start=True,
             properties=properties,
         )
         self._client.loop_start()
@@ -312,9 +314,11 @@ class _Link:
         self._answered.set()
 
     def _subscribe(self) -> None:
-        # What is retained is old: none when subscribing, and marked when it is sent.
+        # What is retained is old: none when subscribing, and marked when it is sent. Not QoS 1:
+        # mosquitto 2.0 never gives a place in flight back that a packet had which was too large,
+        # and after 20 of those no command would come any more. Who hears nothing asks again.
         options = SubscribeOptions(
-            qos=1, retainAsPublished=True, retainHandling=SubscribeOptions.RETAIN_DO_NOT_SEND
+            qos=0, retainAsPublished=True, retainHandling=SubscribeOptions.RETAIN_DO_NOT_SEND
         )
         for listener in self._listeners:
             _, mid = self._client.subscribe([(listener.filter, options)])
@@ -335,7 +339,6 @@ class _Link:
             response_topic=getattr(properties, "ResponseTopic", None),
             correlation=getattr(properties, "CorrelationData", None),
         )
-        # For nobody: a session that was begun with other settings.
         for listener in self._listeners:
             if mqtt.topic_matches_sub(listener.filter, message.topic):
                 listener.take(inbound)

@@ -11,13 +11,15 @@ from typing import Any, Final
 from pydantic_core import to_json
 
 from ropewatch.client import Subscriber
-from ropewatch.commands import EXPIRY_S, Answer, AnswerStatus
+from ropewatch.commands import EXPIRY_S, PACKET_MAX_BYTES, Answer, AnswerStatus
 from ropewatch.errors import BrokerError, SettingsError
 from ropewatch.listen import subscriber_of
 from ropewatch.reading import parse
 from ropewatch.topics import ANSWER, ROOT
 
 TIMEOUT_S: Final = 10.0
+# At most: lengths, expiry, correlation data, content type.
+PROPERTIES_BYTES: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +60,21 @@ def ask(
         timeout_s: how long to wait for the answer.
 
     Raises:
-        BrokerError: there is no answer.
+        BrokerError: there is no answer, or the command is too large to be asked.
     """
     correlation = secrets.token_bytes(8)
+    topic = f"{ROOT}/{line.site}/{line.box}/command/{line.sender}/{verb}"
+    payload = to_json({"request_id": secrets.token_hex(8), **content})
+    # Else the broker drops it and says so to nobody.
+    size_bytes = len(payload) + len(topic) + len(line.answers) + PROPERTIES_BYTES
+    if size_bytes > PACKET_MAX_BYTES:
+        raise BrokerError(
+            f"command: {size_bytes} bytes with its topic, want {PACKET_MAX_BYTES} at most; send "
+            "fewer zones, or corners with fewer digits"
+        )
     subscriber.send(
-        f"{ROOT}/{line.site}/{line.box}/command/{line.sender}/{verb}",
-        to_json({"request_id": secrets.token_hex(8), **content}),
+        topic,
+        payload,
         expiry_s=min(EXPIRY_S, max(int(timeout_s), 1)),
         response_topic=line.answers,
         correlation=correlation,

@@ -29,6 +29,8 @@ from ropewatch.settings import SiteSettings, SourceSettings
 
 # A command that has waited is not carried out: who sent it has given up.
 EXPIRY_S: Final = 30
+# With topic and properties: a dozen zones of 100 corners with all digits, or 150 of ten.
+PACKET_MAX_BYTES: Final = 64 * 1024
 
 RequestId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 

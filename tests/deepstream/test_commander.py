@@ -21,7 +21,7 @@ from demo.broker import PrivateBroker
 from ropewatch.asking import Line, ask
 from ropewatch.cli import main
 from ropewatch.client import Subscriber
-from ropewatch.commands import Answer, AnswerStatus, Code
+from ropewatch.commands import EXPIRY_S, PACKET_MAX_BYTES, Answer, AnswerStatus, Code
 from ropewatch.errors import BrokerError
 from ropewatch.incidents import Acknowledgement
 from ropewatch.moment import Moment
@@ -417,6 +417,52 @@ def test_a_command_that_was_retained_before_the_box_came_is_not_read(
         Box(broker, tmp_path),
     ):
         assert list(inbox.messages(0.5)) == []
+
+
+def test_a_command_does_not_wait_at_the_broker_for_a_box_that_is_away(
+    broker: PrivateBroker, tmp_path: Path
+) -> None:
+    """It could be sent with a long life, of which little is left when the box is back."""
+    topic = f"{HOME}/command/operator/acknowledge"
+    payload = b'{"request_id": "old", "incident_id": "01OPEN"}'
+    with Box(broker, tmp_path):
+        pass
+    publish(broker.host, broker.port, [(topic, payload)], expiry_s=EXPIRY_S + 2)
+    time.sleep(3)
+
+    with (
+        Subscriber(broker.host, broker.port, (f"{HOME}/response/#",)) as inbox,
+        Box(broker, tmp_path) as box,
+    ):
+        assert list(inbox.messages(0.5)) == []
+        assert box.cameras.acknowledged == []
+        # Who heard nothing asks again.
+        publish(broker.host, broker.port, [(topic, payload)], expiry_s=EXPIRY_S)
+        assert next(inbox.messages(5)).topic == f"{HOME}/response/operator"
+        assert len(box.cameras.acknowledged) == 1
+
+
+def test_a_command_that_is_too_large_never_comes_and_the_rest_goes_on(
+    box: Box, operator: Ask, broker: PrivateBroker
+) -> None:
+    topic = f"{HOME}/command/operator/ping"
+    huge = b'{"request_id": "huge", "x": "' + PACKET_MAX_BYTES * b"x" + b'"}'
+    corners = [[n / 97, (1 - n / 97) ** 2] for n in range(98)] + [[1, 1], [1e-16 / 3, 1]]
+    zones = [ZONE | {"name": f"z{n}", "polygon": corners} for n in range(12)]
+
+    for _ in range(20):
+        publish(broker.host, broker.port, [(topic, huge), (topic, huge)], expiry_s=EXPIRY_S)
+        assert operator("ping").code is Code.OK
+    largest = operator("set", camera="cam1", zones=zones)
+
+    with pytest.raises(
+        BrokerError, match=r"command: 65\d{3} bytes with its topic, want 65536 at most"
+    ):
+        operator("ping", x=PACKET_MAX_BYTES * "x")
+
+    assert largest.code is Code.UNCONFIRMED
+    assert len(box.cameras.site.judging("cam1").zones) == 12
+    assert not any("huge" in line for line in (box.folder / AUDIT).read_text().splitlines())
 
 
 def test_every_command_is_written_down(box: Box, operator: Ask, tmp_path: Path) -> None:
