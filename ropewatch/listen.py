@@ -5,6 +5,7 @@ Each message once, in the order of its box, gaps told; built on what every consu
 
 import argparse
 import contextlib
+import io
 import logging
 import os
 import re
@@ -52,6 +53,7 @@ def listen(args: argparse.Namespace) -> int:
         StoreError: the database cannot be used; what it does not have comes again.
     """
     pictures = _pictures(args)
+    _print_anything(as_json=args.json)
     with _stores(args) as stores, subscriber_of(args, _topics(args)) as subscriber:
         # In a group most of a box's messages go to others: there is nothing to wait for.
         grouped = args.group is not None
@@ -76,6 +78,13 @@ def listen(args: argparse.Namespace) -> int:
             if printed == args.count:
                 break
     return 0
+
+
+def _print_anything(*, as_json: bool) -> None:
+    """Let no character that the terminal's encoding has not end us; JSON is UTF-8 everywhere."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        encoding = "utf-8" if as_json else None
+        sys.stdout.reconfigure(encoding=encoding, errors="backslashreplace")
 
 
 def _is_new(store: Store, incident: Incident, received_at: str) -> bool:
@@ -191,7 +200,9 @@ def describe(message: IncidentMessage) -> str:
         text = f"END    {where}: {END_WORDS[data.end_reason]} after {data.duration_s or 0:.1f} s"
     delivery = data.delivery
     late = f"  late by {delivery.queued_ms / 1e3:.0f} s" if delivery and delivery.late else ""
-    return f"{message.time[11:19]} {at_s:7.2f} s  {text}  [{data.incident_id[-6:]}]{late}"
+    line = f"{message.time[11:19]} {at_s:7.2f} s  {text}  [{data.incident_id[-6:]}]{late}"
+    # A label is whatever its sender writes, and a terminal obeys control characters.
+    return "".join(each if each.isprintable() else "?" for each in line)
 
 
 def name_or_any(text: str) -> str:

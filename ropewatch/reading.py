@@ -5,17 +5,25 @@ Fields that a later minor version added are passed over, as the contract asks of
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta, timezone
-from typing import Any, Final, TypeVar
+from enum import Enum
+from typing import Any, Final, TypeVar, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import from_json
 
+from ropewatch.decision import RopeState
 from ropewatch.faults import section_of, shown
+from ropewatch.moment import ClockSource
 from ropewatch.payloads import ClockCorrection, IncidentMessage, Payload
 from ropewatch.topics import topic_of
 
 # As `wire.rfc3339` writes it.
 RFC3339_FORMAT: Final = "%Y-%m-%dT%H:%M:%S.%fZ"
+# What a value that a later minor version added is taken for: no alert is lost to a new word.
+LEAST: Final[dict[type, Enum]] = {
+    RopeState: RopeState.UNKNOWN,
+    ClockSource: ClockSource.NONE,
+}
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -91,5 +99,17 @@ def _known(model: type[BaseModel], content: Any) -> Any:
         field = model.model_fields.get(key)
         if field is not None:
             section = section_of(field)
-            known[key] = value if section is None else _known(section, value)
+            if section is None:
+                known[key] = _least(field.annotation, value)
+            elif get_origin(field.annotation) is dict and isinstance(value, dict):
+                known[key] = {name: _known(section, each) for name, each in value.items()}
+            else:
+                known[key] = _known(section, value)
     return known
+
+
+def _least(kind: object, value: object) -> object:
+    least = LEAST.get(kind) if isinstance(kind, type) else None
+    if least is None or value in {each.value for each in type(least)}:
+        return value
+    return least if isinstance(value, str) else value

@@ -1,8 +1,10 @@
 """The consumer's client with a real mosquitto: once, in order, and nothing lost when it dies."""
 
+import io
 import itertools
 import json
 import sqlite3
+import sys
 import threading
 import time
 from collections.abc import Iterable
@@ -294,6 +296,27 @@ def test_listen_prints_json_of_many_lines_on_one(
     listening.join()
     (line,) = capsys.readouterr().out.splitlines()
     assert json.loads(line) == json.loads(sent.payload)
+
+
+@pytest.mark.parametrize("words", [[], ["--json"]])
+def test_listen_prints_any_character_on_any_terminal(
+    words: list[str], broker: PrivateBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    screen = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(screen, encoding="ascii"))
+    sent = changed(message(1, Phase.START), score_label="\u00e9\x1b[2J\n")
+    raw = json.dumps(json.loads(sent.payload), ensure_ascii=False).encode()
+    sending = (broker, [replace(sent, payload=raw)], "text/plain")
+    listening = threading.Timer(0.5, send, sending)
+    listening.start()
+
+    assert main(["listen", "--port", str(broker.port), "--count", "1", *words]) == 0
+
+    listening.join()
+    if words:
+        assert screen.getvalue() == raw + b"\n"
+    else:
+        assert b"p(\\xe9?[2J?) " in screen.getvalue()
 
 
 def test_listen_shares_with_a_group(

@@ -1,10 +1,12 @@
+import json
 from dataclasses import replace
 from datetime import datetime, timezone
 
 import pytest
 
+from ropewatch.decision import RopeState
 from ropewatch.moment import ClockSource, ClockWatch, Moment
-from ropewatch.payloads import ClockCorrection, ClockMessage
+from ropewatch.payloads import ClockCorrection, ClockMessage, IncidentMessage, Telemetry
 from ropewatch.reading import corrected_time, parse, parse_incident
 from ropewatch.wire import Message, Wire
 from tests.core.incident_messages import changed
@@ -80,6 +82,48 @@ def test_whoever_writes_to_the_topic_of_another_is_not_believed(message: Message
     for name, level in named.items():
         foreign = message.topic.replace(f"/{name}/", "/other/")
         assert f"{level}: '{name}', want 'other' as in its topic" in _said_on(message, foreign)
+
+
+def test_what_a_later_minor_version_adds_is_passed_over_and_its_words_hide_no_alert() -> None:
+    clock = {"source": "ptp", "synced": True, "est_error_ms": 1, "later": {"text": [{}]}}
+    sent = WIRE.incident(START, sequence=1, now=_moment(5))
+
+    read = parse(sent.topic, changed(sent, state="hanging", clock=clock, later=[{}]).payload)
+
+    assert isinstance(read, IncidentMessage)
+    assert read.data.state is RopeState.UNKNOWN
+    assert read.data.clock is not None
+    assert read.data.clock.source is ClockSource.NONE
+    assert read.data.sequence == 1
+
+
+def test_telemetry_is_read_camera_by_camera() -> None:
+    content = {
+        "version": "1.9",
+        "site": "yard",
+        "box": "box1",
+        "boot_id": "01BOOT",
+        "time": "2026-11-21T05:00:00.000000Z",
+        "monotonic_ms": 1,
+        "interval_s": 10,
+        "cameras": {
+            name: {"frames_per_s": 5, "people_per_frame": 1, "scores_per_s": 2, "later": 1}
+            for name in ("gate", "roof")
+        },
+        "delivery": {"count": 0, "p50_ms": None, "p95_ms": None, "p99_ms": None},
+        "queue": {"messages": 0, "bytes": 0},
+        "counters": {"dropped": 1},
+        "temperatures_c": {},
+        "disk_free_bytes": None,
+        "later": {},
+    }
+
+    read = parse("ropewatch/v1/yard/box1/telemetry", json.dumps(content).encode())
+
+    assert isinstance(read, Telemetry)
+    assert read.cameras["roof"].frames_per_s == 5
+    assert list(read.cameras) == ["gate", "roof"]
+    assert read.counters == {"dropped": 1}
 
 
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999"])
