@@ -64,8 +64,14 @@ def again(answer: Answer, digest: bytes) -> Asked:
     return Asked(answer.sender, answer.verb, answer.request_id, "", digest, home, home, None)
 
 
-def check(asked: Asked, message: Inbound, senders: Container[str]) -> None:
+def check(asked: Asked, message: Inbound, senders: Container[str], *, waited_s: float) -> None:
     """Let a command pass, or not.
+
+    Args:
+        asked: the command.
+        message: as it came.
+        senders: who is obeyed.
+        waited_s: how long ago it came.
 
     Raises:
         Refused: of a sender who may not, maybe old, or to be answered to somebody else.
@@ -79,6 +85,8 @@ def check(asked: Asked, message: Inbound, senders: Container[str]) -> None:
             Code.NO_EXPIRY,
             f"message expiry {message.expiry_s or 'not set'}, want {EXPIRY_S} seconds at most",
         )
+    if waited_s > message.expiry_s:
+        raise Refused(Code.NO_EXPIRY, f"the box came to it after {waited_s:.0f} s; ask again")
     if message.response_topic not in {None, asked.topic}:
         raise Refused(Code.RESPONSE_TOPIC, f"{message.response_topic}: want {asked.home} or below")
 

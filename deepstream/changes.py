@@ -1,4 +1,4 @@
-"""What commands have changed for good, and who has asked for what: two files in `state_dir`."""
+"""What commands have changed for good, and who has asked for what: files in `state_dir`."""
 
 import json
 import logging
@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
-from ropewatch.commands import Answer, Refused, with_source
+from ropewatch.commands import Answer, AnswerStatus, Refused, Verb, with_source
 from ropewatch.files import replace_file
 from ropewatch.judging import Judging, OverrideSettings, ZoneSettings
 from ropewatch.settings import SiteSettings
@@ -16,6 +16,7 @@ log = logging.getLogger("ropewatch.commands")
 
 CHANGES: Final = "changes.json"
 AUDIT: Final = "commands.jsonl"
+AUDIT_OF_REST: Final = "commands-without-effect.jsonl"
 AUDIT_MAX_BYTES: Final = 4 * 1024 * 1024
 
 
@@ -82,6 +83,8 @@ class Changes:
 class Audit:
     """Who has asked for what, and what became of it: a JSON line each, and the log.
 
+    Pings and what was rejected are in a file of their own: they could put the others out of it.
+
     Attributes:
         failed: lines that the disk did not take; they are in the log alone.
 
@@ -91,7 +94,7 @@ class Audit:
 
     def __init__(self, folder: Path) -> None:
         self.failed = 0
-        self._file = folder / AUDIT
+        self._folder = folder
 
     def note(self, answer: Answer, asked: str) -> None:
         """Write down an answer with the command as it came."""
@@ -106,15 +109,17 @@ class Audit:
             answer.reason,
         )
         line = json.dumps({**answer.model_dump(mode="json"), "asked": asked})
+        did_nothing = answer.status is AnswerStatus.REJECTED or answer.verb == Verb.PING
+        file = self._folder / (AUDIT_OF_REST if did_nothing else AUDIT)
         try:
-            self._file.parent.mkdir(parents=True, exist_ok=True)
-            if self._file.exists() and self._file.stat().st_size > AUDIT_MAX_BYTES:
-                self._file.replace(self._file.with_suffix(".1.jsonl"))
-            with self._file.open("a", encoding="utf-8") as stream:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            if file.exists() and file.stat().st_size > AUDIT_MAX_BYTES:
+                file.replace(file.with_suffix(".1.jsonl"))
+            with file.open("a", encoding="utf-8") as stream:
                 stream.write(line + "\n")
         except OSError as error:
             self.failed += 1
-            log.error("command not written down file=%s error=%s", self._file, error)  # noqa: TRY400 - the reason is in it
+            log.error("command not written down file=%s error=%s", file, error)  # noqa: TRY400 - the reason is in it
 
 
 def _told(judging: Judging) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from deepstream.clock import read_moment
 from deepstream.inbound import Inbound
 from deepstream.lanes import Lane, Post
 from deepstream.marking import Picture
+from deepstream.quota import Quota
 from deepstream.remembered import Disk, Remembered
 from ropewatch.commands import (
     AcknowledgeRequest,
@@ -40,6 +41,9 @@ from ropewatch.wire import Wire, rfc3339
 log = logging.getLogger("ropewatch.commands")
 
 MAX_WAITING: Final = 100
+# Of topics and correlation data together: answers bring them back.
+ENVELOPE_MAX_CHARS: Final = 2048
+REASON_MAX_CHARS: Final = 500
 STOP_TIMEOUT_S: Final = 5.0
 PHOTO_WITHIN_S: Final = 10.0
 
@@ -103,7 +107,7 @@ class Commander:
     """Reads commands, carries them out and answers.
 
     Attributes:
-        dropped: commands that came when too many waited.
+        dropped: commands beyond their sender's quota or too many to wait, or with endless names.
 
     Args:
         site: the settings as they apply.
@@ -141,7 +145,8 @@ class Commander:
         self._photos: dict[str, _Photo] = {}
         self._taken: deque[tuple[str, Picture]] = deque()
         self._remembered = Remembered(outlet)
-        self._waiting: deque[Inbound] = deque()
+        self._quota = Quota(self._senders, self._now_s)
+        self._waiting: deque[tuple[float, Inbound]] = deque()
         self._changed = threading.Condition()
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="commands", daemon=True)
@@ -173,12 +178,23 @@ class Commander:
 
     def take(self, message: Inbound) -> None:
         """Take a command; never waits."""
+        sender = message.topic.split("/")[-2]
+        envelope = len(message.topic + (message.response_topic or ""))
         with self._changed:
-            if len(self._waiting) >= MAX_WAITING:
+            if (
+                not self._quota.admit(sender)
+                or len(self._waiting) >= MAX_WAITING
+                or envelope + len(message.correlation or b"") > ENVELOPE_MAX_CHARS
+            ):
                 self.dropped += 1
                 return
-            self._waiting.append(message)
+            self._waiting.append((self._now_s(), message))
             self._changed.notify()
+
+    def troubles(self) -> list[str]:
+        """Say what is wrong at this moment; empty while all is well."""
+        with self._changed:
+            return self._quota.troubles()
 
     def _run(self) -> None:
         while True:
@@ -192,7 +208,7 @@ class Commander:
                 taken = self._taken.popleft() if self._taken else None
             try:
                 if message is not None:
-                    self._carry_out(message)
+                    self._carry_out(*message)
                 if taken is not None:
                     self._show(*taken)
                 self._revert_what_is_due()
@@ -206,10 +222,10 @@ class Commander:
         due += [each.due_s for each in self._photos.values()]
         return max(min(due) - self._now_s(), 0.0) if due else None
 
-    def _carry_out(self, message: Inbound) -> None:
+    def _carry_out(self, came_s: float, message: Inbound) -> None:
         asked = read(message, self._site)
         try:
-            check(asked, message, self._senders)
+            check(asked, message, self._senders, waited_s=self._now_s() - came_s)
             known = self._remembered.answer(asked)
             if known is not None:
                 self._send(known, asked)
@@ -359,7 +375,7 @@ class Commander:
             request_id=asked.request_id,
             status=done.status,
             code=done.code,
-            reason=done.reason,
+            reason=done.reason and done.reason[:REASON_MAX_CHARS],
             config_digest=self._site.digest(),
             confirm_within_s=done.confirm_within_s,
             picture=done.picture,

@@ -9,8 +9,10 @@ from typing import Final
 
 from ropewatch.view import ViewCondition
 
-# Counted, and nothing wrong: the operator has set the limit.
-CHOSEN: Final = frozenset({"snapshots_over_limit"})
+# Counted, and no reason to be degraded until the next start: of the first the operator has set the
+# limit, who sends too many commands is a reason of its own while it lasts, and for an answer that
+# was dropped nobody waits.
+CHOSEN: Final = frozenset({"snapshots_over_limit", "dropped_commands", "dropped_answers"})
 # Looks are a second apart; what is seen with each of them has no break.
 BETWEEN_LOOKS_S: Final = 2.5
 

@@ -31,6 +31,7 @@ from ropewatch.settings import SiteSettings, SourceSettings
 EXPIRY_S: Final = 30
 # With topic and properties: a dozen zones of 100 corners with all digits, or 150 of ten.
 PACKET_MAX_BYTES: Final = 64 * 1024
+FAULTS_MAX: Final = 10
 
 RequestId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 
@@ -193,7 +194,9 @@ def parse_request(verb: str, payload: bytes) -> Request:
     try:
         return model.model_validate(from_json(payload))
     except ValidationError as error:
-        faults = "; ".join(describe(fault, model) for fault in error.errors())
+        # There may be thousands.
+        some = error.errors(include_url=False)[:FAULTS_MAX]
+        faults = "; ".join(describe(fault, model) for fault in some)
         raise Refused(Code.MALFORMED, faults) from None
     except ValueError as error:
         raise Refused(Code.MALFORMED, f"not JSON: {error}") from None

@@ -10,13 +10,21 @@ from typing import Any
 import pytest
 from typing_extensions import Self
 
-from deepstream.changes import AUDIT, AUDIT_MAX_BYTES, CHANGES, Audit, Changes
+from deepstream.changes import (
+    AUDIT,
+    AUDIT_MAX_BYTES,
+    AUDIT_OF_REST,
+    CHANGES,
+    Audit,
+    Changes,
+)
 from deepstream.clock import read_moment
-from deepstream.commander import MAX_WAITING, Camera, Commander
+from deepstream.commander import Camera, Commander
 from deepstream.inbound import Inbound
 from deepstream.lanes import Lane
 from deepstream.outbox import Outbox
 from deepstream.publisher import Publisher
+from deepstream.quota import STRANGERS, STRANGERS_BURST
 from demo.broker import PrivateBroker
 from ropewatch.asking import Line, ask
 from ropewatch.cli import main
@@ -145,6 +153,10 @@ def until(condition: Callable[[], bool]) -> None:
     while not condition():
         assert time.monotonic() < end_s
         time.sleep(0.02)
+
+
+def noted(folder: Path, name: str = AUDIT) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (folder / name).read_text().splitlines()]
 
 
 def test_a_ping_is_answered_with_what_holds_now(box: Box, operator: Ask) -> None:
@@ -462,20 +474,23 @@ def test_a_command_that_is_too_large_never_comes_and_the_rest_goes_on(
 
     assert largest.code is Code.UNCONFIRMED
     assert len(box.cameras.site.judging("cam1").zones) == 12
-    assert not any("huge" in line for line in (box.folder / AUDIT).read_text().splitlines())
+    assert "huge" not in {line["request_id"] for line in noted(box.folder, AUDIT_OF_REST)}
 
 
 def test_every_command_is_written_down(box: Box, operator: Ask, tmp_path: Path) -> None:
     operator("ping", request_id="r-1")
     operator("set", request_id="r-2", camera="cam9")
+    operator("acknowledge", request_id="r-3", incident_id="01OPEN")
 
-    until(lambda: len((tmp_path / AUDIT).read_text().splitlines()) == 2)
-    lines = [json.loads(line) for line in (tmp_path / AUDIT).read_text().splitlines()]
-    assert [(line["request_id"], line["status"], line["code"]) for line in lines] == [
+    assert [(line["request_id"], line["status"], line["code"]) for line in noted(tmp_path)] == [
+        ("r-3", "accepted", "ok"),
+    ]
+    rest = noted(tmp_path, AUDIT_OF_REST)
+    assert [(line["request_id"], line["status"], line["code"]) for line in rest] == [
         ("r-1", "applied", "ok"),
         ("r-2", "rejected", "unknown_camera"),
     ]
-    assert '"cam9"' in lines[1]["asked"]
+    assert '"cam9"' in rest[1]["asked"]
 
 
 def test_a_kept_change_gives_way_to_an_edited_site_file(
@@ -582,10 +597,10 @@ def test_more_pictures_than_the_bound_are_refused(broker: PrivateBroker, tmp_pat
 def test_a_full_audit_is_put_aside_and_a_disk_that_fails_is_counted(
     box: Box, operator: Ask, tmp_path: Path
 ) -> None:
-    file = tmp_path / AUDIT
+    file = tmp_path / AUDIT_OF_REST
     file.write_bytes(b"x" * (AUDIT_MAX_BYTES + 1))
     operator("ping")
-    assert (tmp_path / "commands.1.jsonl").stat().st_size == AUDIT_MAX_BYTES + 1
+    assert (tmp_path / "commands-without-effect.1.jsonl").stat().st_size == AUDIT_MAX_BYTES + 1
     assert len(file.read_text().splitlines()) == 1
 
     file.unlink()
@@ -595,13 +610,78 @@ def test_a_full_audit_is_put_aside_and_a_disk_that_fails_is_counted(
     assert box.commander.unaudited == 1
 
 
-def test_commands_beyond_the_bound_are_dropped_and_counted(
+def ping_of(sender: str, **changes: Any) -> Inbound:
+    message = Inbound(f"{HOME}/command/{sender}/ping", b"{}", False, 30, None, None)
+    return replace(message, **changes)
+
+
+def test_a_storm_of_one_sender_is_dropped_counted_and_told_while_it_lasts(
+    box: Box, broker: PrivateBroker
+) -> None:
+    where = (broker.host, broker.port)
+    pings = [(f"{HOME}/command/operator/ping", b'{"request_id": "x"}')] * 3000
+    with Subscriber(*where, (f"{HOME}/response/deputy",)) as deputy:
+        publish(*where, pings, expiry_s=30)
+        answer = ask(deputy, replace(LINE, sender="deputy"), "ping", {}, timeout_s=5)
+
+    assert answer.code is Code.OK
+    until(lambda: box.commander.dropped > 2800)
+    assert box.commander.troubles() == ["commands: too many of operator, some are dropped"]
+    assert len(noted(box.folder, AUDIT_OF_REST)) < 200
+    box.clock.ahead_s = 61
+    assert box.commander.troubles() == []
+    with Subscriber(*where, (LINE.answers,)) as operator:
+        assert ask(operator, LINE, "ping", {}, timeout_s=5).code is Code.OK
+
+
+def test_strangers_share_one_small_quota_and_put_nothing_out_of_the_audit(
+    box: Box, operator: Ask, broker: PrivateBroker, tmp_path: Path
+) -> None:
+    operator("acknowledge", request_id="r-1", incident_id="01OPEN")
+    pairs = [(f"{HOME}/command/mallory{n}/set", 8000 * b"x") for n in range(1000)]
+
+    publish(broker.host, broker.port, pairs, expiry_s=30)
+
+    until(lambda: box.commander.dropped == 1000 - STRANGERS_BURST)
+    until(lambda: len(noted(tmp_path, AUDIT_OF_REST)) == STRANGERS_BURST)
+    assert [line["request_id"] for line in noted(tmp_path)] == ["r-1"]
+    assert box.commander.troubles() == [f"commands: too many of {STRANGERS}, some are dropped"]
+    assert operator("ping").code is Code.OK
+
+
+def test_endless_names_and_reasons_go_nowhere(
+    box: Box, broker: PrivateBroker, operator: Ask
+) -> None:
+    endless = 3000 * "x"
+    box.commander.take(ping_of(endless))
+    box.commander.take(ping_of("operator", response_topic=f"{LINE.answers}/{endless}"))
+    box.commander.take(ping_of("operator", correlation=endless.encode()))
+
+    refused = operator("ping", **{endless: 1, "a": 1})
+
+    assert box.commander.dropped == 3
+    assert refused.code is Code.MALFORMED
+    assert len(refused.reason or "") == 500
+
+
+def test_a_command_that_waited_in_the_box_is_not_carried_out(
     broker: PrivateBroker, tmp_path: Path
 ) -> None:
     box = Box(broker, tmp_path)
-    message = Inbound("a/command/operator/ping", b"{}", False, 30, None, None)
+    box.commander.take(
+        Inbound(
+            f"{HOME}/command/operator/acknowledge",
+            b'{"request_id": "r1", "incident_id": "01OPEN"}',
+            False,
+            EXPIRY_S,
+            None,
+            None,
+        )
+    )
+    box.clock.ahead_s = EXPIRY_S + 5
 
-    for _ in range(MAX_WAITING + 3):
-        box.commander.take(message)
+    with box:
+        until((tmp_path / AUDIT_OF_REST).exists)
 
-    assert box.commander.dropped == 3
+    assert noted(tmp_path, AUDIT_OF_REST)[0]["reason"].startswith("the box came to it after 35 s")
+    assert box.cameras.acknowledged == []
