@@ -10,10 +10,11 @@ from typing import Any, Final
 
 from pydantic_core import to_json
 
-from ropewatch.client import Subscriber
+from ropewatch.client import Received, Subscriber
 from ropewatch.commands import EXPIRY_S, PACKET_MAX_BYTES, Answer, AnswerStatus
 from ropewatch.errors import BrokerError, SettingsError
 from ropewatch.listen import subscriber_of
+from ropewatch.payloads import Payload
 from ropewatch.reading import parse
 from ropewatch.topics import ANSWER, ROOT
 
@@ -84,7 +85,7 @@ def ask(
         received = subscriber.next(left_s)
         if received is None or received.correlation != correlation:
             continue
-        answer = parse(received.topic, received.payload)
+        answer = _read(line, received)
         if isinstance(answer, Answer):
             return answer
     raise BrokerError(
@@ -92,6 +93,16 @@ def ask(
         f"{line.sender} in mqtt.commands.senders, and a broker that lets {line.sender} ask; "
         "look at the box's status, and at the broker's access list"
     )
+
+
+def _read(line: Line, received: Received) -> Payload | None:
+    try:
+        return parse(received.topic, received.payload)
+    except ValueError as error:
+        raise BrokerError(
+            f"{line.site}/{line.box}: {error}, want an answer that this ropewatch knows; use the "
+            "version of the box"
+        ) from None
 
 
 def command(args: argparse.Namespace) -> int:

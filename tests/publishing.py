@@ -45,7 +45,7 @@ def publish(
     client.on_publish = note
     client.connect(host, port)
     client.loop_start()
-    _wait_until_ready(client)
+    wait_until_ready(client)
     mids = []
     for topic, payload in pairs:
         properties = _properties(topic, expiry_s, response_topic, content_type)
@@ -57,7 +57,7 @@ def publish(
     return [codes[mid] for mid in mids]
 
 
-def _wait_until_ready(client: mqtt.Client) -> None:
+def wait_until_ready(client: mqtt.Client) -> None:
     """Wait until paho is through with the broker's yes.
 
     On it paho sends again what was published until then, and it calls itself connected before.
