@@ -110,6 +110,6 @@ def _known(model: type[BaseModel], content: Any) -> Any:
 
 def _least(kind: object, value: object) -> object:
     least = LEAST.get(kind) if isinstance(kind, type) else None
-    if least is None or value in {each.value for each in type(least)}:
+    if least is None or not isinstance(value, str):
         return value
-    return least if isinstance(value, str) else value
+    return value if value in {each.value for each in type(least)} else least

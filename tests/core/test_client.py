@@ -237,6 +237,7 @@ POISON: dict[str, dict[str, Any]] = {
     "name of a megabyte": {"boot_id": "x" * 1_000_000},
     "30 February": {"acknowledged": {"by": "x", "note": "", "at": "2026-02-30T00:00:00.000000Z"}},
     "nothing": {"sequence": None},
+    "state that is a list": {"state": []},
 }
 
 

@@ -1,10 +1,15 @@
+import functools
+import itertools
 import json
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import datetime, timezone
+from typing import Any
 
 import pytest
 
 from ropewatch.decision import RopeState
+from ropewatch.listen import describe
 from ropewatch.moment import ClockSource, ClockWatch, Moment
 from ropewatch.payloads import ClockCorrection, ClockMessage, IncidentMessage, Telemetry
 from ropewatch.reading import corrected_time, parse, parse_incident
@@ -139,3 +144,52 @@ def test_what_is_said_of_a_huge_message_is_short(length: int) -> None:
     message = changed(WIRE.incident(START, sequence=1, now=_moment(5)), phase="x" * length)
 
     assert len(_said_on(message, message.topic)) < 300
+
+
+ODD: tuple[Any, ...] = (
+    None,
+    [],
+    {},
+    "",
+    "x",
+    0,
+    -1,
+    1.5,
+    True,
+    2**63,
+    [[]],
+    [{}],
+    {"a": 1},
+    ["a"],
+    "\0",
+    "é" * 70,
+)
+
+
+def _places(content: Any, place: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    yield place
+    items: Iterable[tuple[Any, Any]] = ()
+    if isinstance(content, dict):
+        items = content.items()
+    elif isinstance(content, list):
+        items = enumerate(content[:1])
+    for key, each in items:
+        yield from _places(each, (*place, key))
+
+
+def test_whatever_stands_anywhere_is_read_or_refused_and_breaks_nothing() -> None:
+    sent = WIRE.incident(START, sequence=1, now=_moment(5))
+    places = [place for place in _places(json.loads(sent.payload)) if place]
+    refused = 0
+
+    for place, odd in itertools.product(places, ODD):
+        content = json.loads(sent.payload)
+        holder = functools.reduce(lambda held, key: held[key], place[:-1], content)
+        holder[place[-1]] = odd
+        try:
+            describe(parse_incident(json.dumps(content).encode()))
+        except ValueError:
+            refused += 1
+
+    assert len(places) > 50
+    assert refused > len(places) * len(ODD) // 2
