@@ -249,6 +249,7 @@ def _make_health(
             *(voice.encoder.troubles() if voice.encoder else ()),
             *(picture.troubles() if picture else ()),
             *clock.troubles(),
+            *voice.publisher.troubles(),
             *(commander.troubles() if commander else ()),
             *views.troubles(),
         ],

@@ -10,7 +10,7 @@ import random
 import socket
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any, Final
 
@@ -21,6 +21,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from deepstream.credentials import read_password, set_tls
+from deepstream.floods import Listeners
 from deepstream.inbound import Inbound, Listener
 from deepstream.lanes import Entry
 from deepstream.outbox import Outbox
@@ -66,7 +67,7 @@ class Publisher:
         self.refusals = 0
         self.last_error: str | None = None
         self._settings, self._outbox = settings, outbox
-        self._listeners: list[Listener] = []
+        self._listeners = Listeners()
         self._client_id, self._will = client_id, will
         self._accepted = threading.Event()
         self._stopping = threading.Event()
@@ -98,7 +99,11 @@ class Publisher:
 
     def listen(self, listener: Listener) -> None:
         """Hand over what comes on some topics; before `start`."""
-        self._listeners.append(listener)
+        self._listeners.add(listener)
+
+    def troubles(self) -> list[str]:
+        """Say what is wrong at this moment; empty while all is well."""
+        return self._listeners.troubles()
 
     def stop(self) -> None:
         """Disconnect cleanly: the broker then does not publish the will."""
@@ -159,6 +164,7 @@ class Publisher:
             found = self._outbox.take(link.window, TICK_S)
             if found is not None:
                 link.send(*found)
+            link.tick()
             self._outbox.tick()
         self._accepted.clear()
         link.close()
@@ -217,9 +223,7 @@ class _Link:
         window: how many messages may be on their way together.
     """
 
-    def __init__(
-        self, client: mqtt.Client, outbox: Outbox, listeners: Sequence[Listener] = ()
-    ) -> None:
+    def __init__(self, client: mqtt.Client, outbox: Outbox, listeners: Listeners) -> None:
         self.accepted = False
         self.refusal: str | None = None
         self.lost: str | None = None
@@ -289,6 +293,10 @@ class _Link:
                 return
         self._settle(entry, reason)
 
+    def tick(self) -> None:
+        """Listen again where too much came a while ago."""
+        self._subscribe(self._listeners.reopen())
+
     def close(self) -> None:
         """End the connection; a network that takes nothing any more is left to itself."""
         self._client.disconnect()
@@ -310,26 +318,26 @@ class _Link:
             self.window = min(MAX_INFLIGHT, getattr(props, "ReceiveMaximum", MAX_INFLIGHT))
             self._max_packet_bytes = getattr(props, "MaximumPacketSize", None)
             self.accepted = True
-            self._subscribe()
+            self._subscribe(self._listeners.open())
         self._answered.set()
 
-    def _subscribe(self) -> None:
+    def _subscribe(self, filters: Iterable[str]) -> None:
         # What is retained is old: none when subscribing, and marked when it is sent. Not QoS 1:
         # mosquitto 2.0 never gives a place in flight back that a packet had which was too large,
         # and after 20 of those no command would come any more. Who hears nothing asks again.
         options = SubscribeOptions(
             qos=0, retainAsPublished=True, retainHandling=SubscribeOptions.RETAIN_DO_NOT_SEND
         )
-        for listener in self._listeners:
-            _, mid = self._client.subscribe([(listener.filter, options)])
-            self._asked[mid] = listener.filter
+        for each in filters:
+            _, mid = self._client.subscribe([(each, options)])
+            self._asked[mid] = each
 
     def _on_subscribe(self, _c: Any, _d: Any, mid: int, reasons: Any, _props: Any) -> None:
         for reason in reasons:
             if reason.is_failure:
                 log.warning("nothing is received topic=%s reason=%s", self._asked[mid], reason)
 
-    def _on_message(self, _c: Any, _d: Any, message: mqtt.MQTTMessage) -> None:
+    def _on_message(self, client: mqtt.Client, _d: Any, message: mqtt.MQTTMessage) -> None:
         properties = message.properties
         inbound = Inbound(
             topic=message.topic,
@@ -339,9 +347,10 @@ class _Link:
             response_topic=getattr(properties, "ResponseTopic", None),
             correlation=getattr(properties, "CorrelationData", None),
         )
-        for listener in self._listeners:
-            if mqtt.topic_matches_sub(listener.filter, message.topic):
-                listener.take(inbound)
+        for each in self._listeners.filters:
+            matches = mqtt.topic_matches_sub(each, message.topic)
+            if matches and not self._listeners.hand_over(each, inbound):
+                client.unsubscribe(each)
 
     def _on_disconnect(self, _c: Any, _d: Any, _flags: Any, reason: Any, _props: Any) -> None:
         # paho calls this for the broker's DISCONNECT, which says why, and again for the socket.
