@@ -15,8 +15,8 @@ from ropewatch.topics import topic_of
 TIMEOUT_S = 10.0
 
 
-def new_client() -> mqtt.Client:
-    return mqtt.Client(CallbackAPIVersion.VERSION2, protocol=mqtt.MQTTv5)
+def new_client(client_id: str = "") -> mqtt.Client:
+    return mqtt.Client(CallbackAPIVersion.VERSION2, client_id, protocol=mqtt.MQTTv5)
 
 
 def publish(

@@ -1,17 +1,19 @@
 """configs/broker with a real mosquitto: who gets in, who may publish what, who receives it."""
 
 import subprocess
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import trustme
+from paho.mqtt import client as mqtt
 
 from demo.broker import PrivateBroker
 from ropewatch.client import Subscriber
 from ropewatch.errors import BrokerError
 from tests.house.tree import ROOT
-from tests.publishing import new_client, publish
+from tests.publishing import new_client, publish, wait_until_ready
 
 pytestmark = pytest.mark.broker
 
@@ -77,14 +79,18 @@ class Site:
 
     def publish(self, user: str, *topics: str) -> list[int]:
         """Publish the topic's own name on each topic; return the broker's reason codes."""
-        client = new_client()
+        pairs = [(topic, topic.encode()) for topic in topics]
+        return publish(self.broker.host, self.broker.port, pairs, self.client(user))
+
+    def client(self, user: str, client_id: str = "") -> mqtt.Client:
+        """Return a client of a user that is not connected yet."""
+        client = new_client(client_id)
         if self._certificates:
             client.tls_set(str(self.ca), certfile=str(self._paper(user)))
         else:
             client.username_pw_set(user, user[::-1])
             client.tls_set(str(self.ca))
-        pairs = [(topic, topic.encode()) for topic in topics]
-        return publish(self.broker.host, self.broker.port, pairs, client)
+        return client
 
 
 @pytest.fixture
@@ -92,6 +98,22 @@ def site(tmp_path: Path) -> Iterator[Site]:
     made = Site(tmp_path)
     with made.broker:
         yield made
+
+
+def join(site: Site, client: mqtt.Client) -> None:
+    """Connect, and stay."""
+    client.connect(site.broker.host, site.broker.port)
+    client.loop_start()
+    wait_until_ready(client)
+
+
+def vanish(site: Site, client: mqtt.Client) -> None:
+    """Connect, and end the connection without a word, so that the will counts."""
+    join(site, client)
+    socket = client.socket()
+    assert socket is not None
+    client.loop_stop()
+    socket.close()
 
 
 def of(box: str, rest: str) -> str:
@@ -166,6 +188,64 @@ def test_shared_subscriptions_obey_the_same_rights(site: Site) -> None:
         assert list(not_permitted.messages(0.3)) == []
 
 
+@pytest.mark.parametrize("topic", ["$SYS/#", "$share/spies/$SYS/#"])
+@pytest.mark.parametrize("user", [BOX_1, "dashboard", "operator"])
+def test_nobody_reads_what_the_broker_says_of_itself(user: str, topic: str, site: Site) -> None:
+    with site.inbox(user, topic) as inbox:
+        assert list(inbox.messages(0.5)) == []
+
+
+@pytest.mark.parametrize("user", [BOX_1, "dashboard"])
+def test_the_will_of_one_is_not_published_as_another_one_s(user: str, site: Site) -> None:
+    dying = site.client(user)
+    dying.will_set(of(BOX_2, "status"), b"offline", 1, retain=True)
+    with (
+        site.inbox("north-tower-siren", of(BOX_1, "#")) as own,
+        site.inbox("operator", "#") as all_,
+    ):
+        vanish(site, dying)
+        dying = site.client(BOX_1)
+        dying.will_set(of(BOX_1, "status"), b"offline", 1, retain=True)
+        vanish(site, dying)
+
+        assert next(all_.messages(TIMEOUT_S)).topic == of(BOX_1, "status")
+        assert next(own.messages(TIMEOUT_S)).topic == of(BOX_1, "status")
+        assert list(all_.messages(0.3)) == []
+
+
+def test_nobody_throws_a_box_off_by_its_client_id(site: Site) -> None:
+    """Not by the one that it gives, nor by its user's name."""
+    box, *others = (
+        site.client(BOX_1, "box"),
+        site.client("dashboard", "box"),
+        site.client("operator", BOX_1),
+    )
+    gone = threading.Event()
+    box.on_disconnect = lambda *_: gone.set()
+
+    for each in (box, *others):
+        join(site, each)
+
+    assert not gone.wait(0.5)
+    for each in (box, *others):
+        each.disconnect()
+        each.loop_stop()
+
+
+def test_what_is_planted_and_retained_is_refused_where_it_is_not_ones_own(site: Site) -> None:
+    planted = [of(BOX_2, "camera/gate/incident"), of(BOX_2, "command/operator/set"), "$SYS/x"]
+
+    for user in (BOX_1, "dashboard", "operator"):
+        mine = [t for t in planted if user != "operator" or "/command/" not in t]
+        pairs = [(topic, b"planted") for topic in mine]
+        where = (site.broker.host, site.broker.port)
+        codes = publish(*where, pairs, site.client(user), retain=True)
+        assert codes == [NOT_AUTHORISED] * len(mine)
+
+    with site.inbox("dashboard", "#") as inbox:
+        assert list(inbox.messages(0.5)) == []
+
+
 def test_strangers_and_wrong_passwords_do_not_get_in(site: Site) -> None:
     where = (site.broker.host, site.broker.port, ("#",))
 
@@ -196,3 +276,22 @@ def test_a_certificate_names_a_box_as_a_password_does(tmp_path: Path) -> None:
             pass
 
     assert codes == [NOBODY_LISTENS, NOT_AUTHORISED]
+
+
+def test_a_certificate_of_another_authority_is_nobody_s(tmp_path: Path) -> None:
+    site = Site(tmp_path, certificates=True)
+    forged = trustme.CA().issue_cert("box.example", common_name=BOX_1)
+    paper = tmp_path / "forged.pem"
+    forged.private_key_and_cert_chain_pem.write_to_path(str(paper))
+    with (
+        site.broker,
+        pytest.raises(BrokerError, match=r"connection lost|want a broker"),
+        Subscriber(
+            site.broker.host,
+            site.broker.port,
+            (of(BOX_1, "command/+/+"),),
+            ca_file=str(site.ca),
+            cert_file=str(paper),
+        ),
+    ):
+        pass

@@ -388,6 +388,8 @@ def test_a_change_that_was_kept_just_before_a_kill_is_not_called_taken_back(
         ("operator", False, 10, f"{HOME}/status", Code.RESPONSE_TOPIC),
         ("operator", False, 10, f"{HOME}/response/other", Code.RESPONSE_TOPIC),
         ("operator", False, 10, f"{HOME}/response/operatorx", Code.RESPONSE_TOPIC),
+        ("operator", False, 10, f"$share/g/{HOME}/response/operator", Code.RESPONSE_TOPIC),
+        ("operator", False, 10, "$SYS/broker", Code.RESPONSE_TOPIC),
     ],
 )
 def test_what_may_be_old_or_foreign_is_refused_on_the_senders_own_topic(
