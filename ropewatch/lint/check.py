@@ -13,6 +13,7 @@ from ropewatch.lint import (
     rules_frame,
     rules_keys,
     rules_model,
+    rules_nobody,
     rules_release,
     rules_site,
     rules_text,
@@ -31,6 +32,7 @@ __all__ = ["RULES", "check_configs", "check_files", "is_site", "site_configs"]
 RULE_MODULES: Final = (
     rules_text,
     rules_keys,
+    rules_nobody,
     rules_model,
     rules_engine,
     rules_site,

@@ -6,7 +6,7 @@ from ropewatch.lint.config import CLASSIFIER, DETECTOR, INSTANCES, Config
 from ropewatch.lint.findings import Edit, Hit, Severity, rule
 from ropewatch.nvinfer_keys import CLASS_GROUP_PREFIX, INT_MAX
 
-_NMS, _HYBRID, _NONE = 2, 3, 4
+_HYBRID, _NONE = 3, 4
 _PARSERS = {
     DETECTOR: "parse-bbox-func-name",
     CLASSIFIER: "parse-classifier-func-name",
@@ -157,33 +157,6 @@ def default_clustering(config: Config) -> Iterator[Hit]:
     """Yield detectors under the substituted mode."""
     if config.network_type == DETECTOR and config.cluster_mode == 0:
         yield Hit("cluster-mode=0", key="cluster-mode")
-
-
-@rule(
-    "RW111",
-    Severity.ERROR,
-    "topk=0",
-    "it keeps no object at all; only leaving it out means no limit",
-    "take it out, or write the most objects that may stand in one frame",
-)
-def no_object(config: Config) -> Iterator[Hit]:
-    """Yield classes of which nothing is kept."""
-    for suffix, group in config.classes.items():
-        if group.get("topk") == 0 and config.cluster_mode in (_NMS, _HYBRID):
-            yield Hit("topk=0", key="topk", group=CLASS_GROUP_PREFIX + suffix)
-
-
-@rule(
-    "RW112",
-    Severity.ERROR,
-    "detector without num-detected-classes",
-    "every table of classes has no row: nothing is kept, or nvinfer crashes on the first frame",
-    "set num-detected-classes to the number of the model's classes",
-)
-def no_classes(config: Config) -> Iterator[Hit]:
-    """Yield detectors with 0 classes."""
-    if config.network_type == DETECTOR and config.integer("num-detected-classes") == 0:
-        yield Hit("num-detected-classes=0", key="num-detected-classes")
 
 
 @rule(
@@ -353,30 +326,6 @@ def no_labels(config: Config) -> Iterator[Hit]:
     parser = config.words("parse-classifier-func-name") and config.words("custom-lib-path")
     if config.network_type == CLASSIFIER and not config.words("labelfile-path") and not parser:
         yield Hit("labelfile-path is missing", key="labelfile-path")
-
-
-@rule(
-    "RW123",
-    Severity.ERROR,
-    "limits that no object meets",
-    "what has to be larger than the largest allowed is never kept: nobody is found, or judged",
-    "take one of the two out, or make the greatest size larger than the least",
-)
-def empty_range(config: Config) -> Iterator[Hit]:
-    """Yield greatest sizes below the least ones; 0 is no limit."""
-    floor = 0 if config.integer("scaling-compute-hw") == 1 else 16
-    for side in ("width", "height") if config.on_objects else ():
-        key, least = f"input-object-max-{side}", f"input-object-min-{side}"
-        if 0 < config.integer(key) < max(floor, config.integer(least)):
-            what = f"{key}={config.integer(key)}, {least}={config.integer(least)}"
-            yield Hit(f"{what} (16 on a VIC)" if floor else what, key=key)
-    for suffix in config.classes if config.network_type in (DETECTOR, INSTANCES) else ():
-        for side in "wh":
-            key, least = f"detected-max-{side}", f"detected-min-{side}"
-            most, fewest = (config.of_class(suffix, name, 0) for name in (key, least))
-            if 0 < most < fewest:
-                what = f"{key}={most:g}, {least}={fewest:g}"
-                yield Hit(what, key=key, group=CLASS_GROUP_PREFIX + suffix)
 
 
 @rule(

@@ -215,3 +215,52 @@ def test_a_camera_of_another_scheme_stays_lost_too(tmp_path: Path) -> None:
 
     assert [one.code for one in found] == ["RW314"]
     assert found[0].what == "sources.0.uri: rtsps (one)"
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        (("=35", "=0.35"), None),
+        (("=35", "=1"), None),
+        (("classes=1", "classes=2"), "pre-cluster-threshold=35"),
+        (
+            ("=35", "=0.35\n[class-attrs-0]\npre-cluster-threshold=1.5"),
+            "pre-cluster-threshold=1.5",
+        ),
+        # One class of two is shut out, which somebody may want.
+        (("classes=1", "classes=2\n[class-attrs-1]\npre-cluster-threshold=0.4"), None),
+        (("classes=1", "classes=2\nfilter-out-class-ids=1;0"), "filter-out-class-ids=1;0"),
+        (("classes=1", "classes=1\nparse-bbox-func-name=F\ncustom-lib-path=parser.so"), "=35"),
+    ],
+)
+def test_a_detector_of_which_no_class_passes_is_named(
+    tmp_path: Path, change: tuple[str, str], line: str | None
+) -> None:
+    path = case_of("RW125", tmp_path)
+    path.write_text(path.read_text().replace(*change))
+    lines = path.read_text().splitlines()
+
+    found = [lines[one.line - 1] for one in check_files([path]) if one.code == "RW125"]
+
+    assert len(found) == (line is not None)
+    assert all(line in one for one in found if line)
+
+
+@pytest.mark.parametrize(("threshold", "named"), [("70", True), ("1", True), ("0.99", False)])
+def test_a_classifier_whose_threshold_no_score_passes_is_named(
+    tmp_path: Path, threshold: str, *, named: bool
+) -> None:
+    path = case_of("RW123", tmp_path)
+    before = path.read_text()
+    path.write_text(before.replace("classifier-threshold=0", f"classifier-threshold={threshold}"))
+
+    assert ("RW125" in {one.code for one in check_files([path])}) is named
+
+
+def test_a_model_that_a_librarys_function_builds_needs_no_file(tmp_path: Path) -> None:
+    path = case_of("RW126", tmp_path)
+    assert "RW126" in {one.code for one in check_files([path])}
+
+    path.write_text(path.read_text() + "\n[property]\nengine-create-func-name=Build\n")
+
+    assert "RW126" not in {one.code for one in check_files([path])}
