@@ -39,6 +39,7 @@ from ropewatch.lint.config import Config
 from ropewatch.monitor import SourceMonitor
 from ropewatch.nvinfer_keys import PGIE_ID, SGIE_ID
 from ropewatch.settings import SiteSettings
+from ropewatch.topics import client_id
 from ropewatch.view import ViewWatch
 from ropewatch.wire import Wire
 
@@ -140,7 +141,7 @@ def _make_voice(site: SiteSettings, backend: Backend, versions: Mapping[str, str
     outbox = Outbox(state_dir(site), site.mqtt.outbox)
     wire = Wire(site=site.site, box=site.box, boot_id=outbox.boot_id, versions=versions)
     publisher = Publisher(
-        site.mqtt, outbox, client_id=f"ropewatch-{site.site}-{site.box}", will=wire.will()
+        site.mqtt, outbox, client_id=client_id(site.site, site.box), will=wire.will()
     )
     encoder = _make_encoder(site, backend)
     snapshots = None

@@ -164,3 +164,8 @@ def topic_of(text: str) -> Topic | None:
 
 def _pattern(topic: Topic) -> re.Pattern[str]:
     return re.compile(_NAMES.sub(rf"(?P<\1>{NAME_PATTERN.strip('^$')})", topic.address))
+
+
+def client_id(site: str, box: str) -> str:
+    """Return what a box is called at the broker; a slash is in no name, so no two share one."""
+    return f"ropewatch/{site}/{box}"

@@ -7,7 +7,7 @@ import pytest
 
 from ropewatch.payloads import BoxStatus
 from ropewatch.reading import parse
-from ropewatch.topics import INCIDENT, SNAPSHOT, STATUS, TOPICS, Topic, topic_of
+from ropewatch.topics import INCIDENT, SNAPSHOT, STATUS, TOPICS, Topic, client_id, topic_of
 from ropewatch.wire import Wire
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "mqtt.md"
@@ -63,3 +63,7 @@ def test_a_message_is_read_by_its_topic() -> None:
         parse(INCIDENT.of(site="a", box="b", camera="c"), b"[]")
     picture = SNAPSHOT.of(site="a", box="b", camera="c", incident_id="01I")
     assert parse(picture, b"\xff\xd8") is None
+
+
+def test_no_two_boxes_have_the_same_client_id() -> None:
+    assert client_id("a-b", "c") != client_id("a", "b-c")

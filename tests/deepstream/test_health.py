@@ -167,6 +167,12 @@ def test_what_the_operator_wants_no_more_of_is_counted_and_no_trouble() -> None:
     assert box.troubles() == {"missed_snapshots": 1}
 
 
+def test_commands_and_answers_that_were_dropped_do_not_degrade_the_box_for_ever() -> None:
+    box = health(Clock(), [1], dropped_commands=2, dropped_answers=1, unaudited_commands=1)
+
+    assert box.troubles() == {"unaudited_commands": 1}
+
+
 def _overdue(n: int) -> Counts:
     return Counts(frames=n, seen=9 * n, judged=n, overdue=n)
 
