@@ -16,8 +16,11 @@ def contains(polygon: Sequence[Point], point: Point) -> bool:
     """
     x, y = point
     inside = False
-    for (x1, y1), (x2, y2) in edges(polygon):
-        if (y1 <= y) != (y2 <= y) and x < x1 + (y - y1) / (y2 - y1) * (x2 - x1):
+    for edge in edges(polygon):
+        # From the end of smaller y, whichever way it is walked: the rounding is the same then,
+        # and two zones agree about their common edge.
+        (x1, y1), (x2, y2) = edge if edge[0][1] < edge[1][1] else edge[::-1]
+        if y1 <= y < y2 and x < x1 + (y - y1) / (y2 - y1) * (x2 - x1):
             inside = not inside
     return inside
 

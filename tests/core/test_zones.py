@@ -4,7 +4,7 @@ import math
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ropewatch.decision import RopeState
@@ -48,6 +48,7 @@ def _run(monitor: SourceMonitor, *frames: FrameObservation) -> list[IncidentEven
 
 
 @given(polygon=polygons, point=points, turn=st.integers(0, 7))
+@example(polygon=[(0.0, 0.0), (1.0, 1.0), (0.0312, 0.0)], point=(0.0312, 0.0), turn=0)
 @settings(deadline=None)
 def test_neither_the_first_corner_nor_the_direction_matters(
     polygon: list[Point], point: Point, turn: int
