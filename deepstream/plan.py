@@ -184,7 +184,8 @@ def _view(index: int, camera: str) -> ViewSpec:
     free: dict[str, PropertyValue] = {"sync": False, "async": False, "enable-last-sample": False}
     elements = (
         ElementSpec(f"view-in-{camera}", "appsrc", {"format": FORMAT_TIME}),
-        ElementSpec(f"view-convert-{camera}", "nvvideoconvert"),
+        # Linear: by default it takes single pixels, whose noise passes for edges in a cover.
+        ElementSpec(f"view-convert-{camera}", "nvvideoconvert", {"interpolation-method": 1}),
         _caps(f"view-caps-{camera}", small),
         ElementSpec(f"view-out-{camera}", "appsink", newest | free),
     )

@@ -2,6 +2,8 @@
 
 import json
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -245,3 +247,11 @@ def test_a_view_that_fails_is_told_and_the_camera_goes_on(
     assert views.condition(0) is None
     assert camera.goes_on()
     views.stop()
+
+
+@pytest.mark.parametrize("sigma", [10, 30])
+def test_a_covers_noise_is_no_structure_as_the_graph_makes_pictures_small(sigma: int) -> None:
+    command = [sys.executable, "-m", "tests.pipeline.small_picture", str(sigma)]
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S, check=True)
+
+    assert float(ran.stdout) < ViewSettings().covered_below_structure
