@@ -110,3 +110,20 @@ def no_model(config: Config) -> Iterator[Hit]:
     """Yield files that name none."""
     if not any(config.words(name) for name in (*_MODELS, "engine-create-func-name")):
         yield Hit("neither onnx-file nor model-engine-file")
+
+
+@rule(
+    "RW127",
+    Severity.ERROR,
+    "channels that do not fit the colours",
+    "nvinfer does not start: RGB and BGR (model-color-format 0, 1) have 3 channels, grey has 1",
+    "write infer-dims=channels;height;width, or correct model-color-format",
+)
+def odd_channels(config: Config) -> Iterator[Hit]:
+    """Yield dims that begin with something else than the colours' number."""
+    dims, grey = config.numbers("infer-dims"), config.integer("model-color-format") == 2
+    # Without tensors that come ready, and in the order NCHW.
+    other = config.flag("input-tensor-from-meta") or config.integer("network-input-order")
+    if len(dims) == 3 and dims[0] != (1 if grey else 3) and not other:
+        what = f"{dims[0]:g} channels, want {1 if grey else 3}"
+        yield Hit(what, key="infer-dims")

@@ -264,3 +264,23 @@ def test_a_model_that_a_librarys_function_builds_needs_no_file(tmp_path: Path) -
     path.write_text(path.read_text() + "\n[property]\nengine-create-func-name=Build\n")
 
     assert "RW126" not in {one.code for one in check_files([path])}
+
+
+@pytest.mark.parametrize(
+    ("dims", "keys", "named"),
+    [
+        ("3;192;320", "", False),
+        ("1;192;320", "", True),
+        ("3;192;320", "model-color-format=2", True),
+        ("1;192;320", "model-color-format=2", False),
+        ("192;320;3", "network-input-order=1", False),
+        ("192;320;3", "input-tensor-from-meta=1", False),
+    ],
+)
+def test_dims_of_other_channels_than_the_colours_are_named(
+    tmp_path: Path, dims: str, keys: str, *, named: bool
+) -> None:
+    path = case_of("RW127", tmp_path)
+    path.write_text(path.read_text().replace("192;320;3", f"{dims}\n{keys}"))
+
+    assert ("RW127" in {one.code for one in check_files([path])}) is named
