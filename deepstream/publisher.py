@@ -1,4 +1,4 @@
-"""The one door to MQTT for the runtime: MQTT 5, will, no session, back-off.
+"""The one door to MQTT for the runtime: MQTT 5, will, short session, back-off.
 
 Sends what the outbox gives and tells it what became of it. What is not acknowledged when a
 connection ends is the outbox's again: each connection has a client of its own, so that nothing is
@@ -26,7 +26,7 @@ from deepstream.inbound import Inbound, Listener
 from deepstream.lanes import Entry
 from deepstream.outbox import Outbox
 from deepstream.refusals import BAD_PACKET, CONNECT_ADVICE, PUBLISH_LATER, SESSION_TAKEN_OVER
-from ropewatch.commands import PACKET_MAX_BYTES
+from ropewatch.commands import EXPIRY_S, PACKET_MAX_BYTES
 from ropewatch.errors import BrokerError, SettingsError
 from ropewatch.mqtt_settings import MqttSettings
 from ropewatch.wire import Message
@@ -34,12 +34,14 @@ from ropewatch.wire import Message
 log = logging.getLogger("ropewatch.mqtt")
 
 MAX_INFLIGHT: Final = 20
+# A connection that comes back by then was no absence; the session has to last as long, and no
+# longer than a command may live: one that waited for most of a long life would pass for new.
+WILL_DELAY_S, SESSION_EXPIRY_S = 5, EXPIRY_S
 RECONNECT_MIN_S: Final = 1.0
 # A broker that is back must not wait for the alerts, and a fleet can afford a try each 5 s.
 RECONNECT_MAX_S: Final = 5.0
-REFUSED_MAX_S: Final = 30.0
 # A broker that says no does not say yes a second later.
-REFUSED_MIN_S: Final = 5.0
+REFUSED_MIN_S, REFUSED_MAX_S = 5.0, 30.0
 # A connection that lasted this long was a good one.
 STABLE_S: Final = 10.0
 TICK_S: Final = 1.0
@@ -134,7 +136,7 @@ class Publisher:
 
     def _connect(self) -> "_Link | None":
         """Return a connection that was answered, with yes or no; None if there was no answer."""
-        properties = _properties(PacketTypes.CONNECT)
+        properties = _properties(PacketTypes.CONNECT, SessionExpiryInterval=SESSION_EXPIRY_S)
         properties.MaximumPacketSize = PACKET_MAX_BYTES
         try:
             link = _Link(self._make_client(), self._outbox, self._listeners)
@@ -195,10 +197,9 @@ class Publisher:
         )
         # The outbox counts what is on its way.
         client.max_inflight_messages_set(0)
-        will = self._will
-        properties = _properties(PacketTypes.WILLMESSAGE)
-        properties.ContentType = will.content_type
-        client.will_set(will.topic, will.payload, will.qos, will.retain, properties=properties)
+        will, kind = self._will, PacketTypes.WILLMESSAGE
+        told = _properties(kind, ContentType=will.content_type, WillDelayInterval=WILL_DELAY_S)
+        client.will_set(will.topic, will.payload, will.qos, will.retain, properties=told)
         if self._settings.username is not None:
             client.username_pw_set(self._settings.username, read_password(self._settings))
         if self._settings.tls is not None:
@@ -257,9 +258,7 @@ class _Link:
             settings.host,
             settings.port,
             keepalive=settings.keepalive_s,
-            # No session: what is ours is in the outbox, and a command that has waited for most of
-            # a long life would pass for a new one.
-            clean_start=True,
+            clean_start=False,
             properties=properties,
         )
         self._client.loop_start()
@@ -267,8 +266,7 @@ class _Link:
 
     def send(self, entry: Entry, message: Message) -> None:
         """Hand a message over to the network."""
-        properties = _properties(PacketTypes.PUBLISH)
-        properties.ContentType = message.content_type
+        properties = _properties(PacketTypes.PUBLISH, ContentType=message.content_type)
         if message.expiry_s is not None:
             properties.MessageExpiryInterval = message.expiry_s
         if message.correlation is not None:
@@ -395,5 +393,8 @@ def _packet_bytes(message: Message, properties: Properties) -> int:
     return 5 + 2 + topic_bytes + 2 + len(packed) + len(message.payload)
 
 
-def _properties(packet_type: int) -> Properties:
-    return Properties(packet_type)  # type: ignore[no-untyped-call]  # paho 2 annotates it not
+def _properties(packet_type: int, **values: object) -> Properties:
+    made = Properties(packet_type)  # type: ignore[no-untyped-call]  # paho 2 annotates it not
+    for name, value in values.items():
+        setattr(made, name, value)
+    return made

@@ -16,7 +16,7 @@ import pytest
 
 from deepstream.credentials import read_password
 from deepstream.lanes import Lane, Post
-from deepstream.publisher import Publisher
+from deepstream.publisher import WILL_DELAY_S, Publisher
 from demo.broker import PrivateBroker, free_port
 from ropewatch.client import Subscriber
 from ropewatch.errors import BrokerError, SettingsError
@@ -42,7 +42,8 @@ from ropewatch.mqtt_settings import MqttSettings
 from tests.deepstream.canned_broker import CannedBroker
 from tests.deepstream.posts import WILL
 mqtt = MqttSettings(host="127.0.0.1", port=int(sys.argv[1]), require_broker=True)
-Publisher(mqtt, Outbox(Path(sys.argv[2]), mqtt.outbox), client_id="c", will=WILL).start()
+outbox = Outbox(Path(sys.argv[2]), mqtt.outbox)
+Publisher(mqtt, outbox, client_id="ropewatch-test", will=WILL).start()
 os.kill(os.getpid(), 9)
 """
 
@@ -313,7 +314,18 @@ def test_the_will_is_published_when_the_box_vanishes(
     ):
         box.wait(TIMEOUT_S)
 
+        assert list(subscriber.messages(2.0)) == []
         assert next(subscriber.messages(10.0)).payload == WILL.payload
+
+
+def test_a_box_that_is_back_at_once_was_not_away(broker: PrivateBroker, tmp_path: Path) -> None:
+    with Subscriber(broker.host, broker.port, ("box/status",)) as subscriber:
+        command = [sys.executable, "-c", VANISHING, str(broker.port), str(tmp_path / "first")]
+        subprocess.run(command, check=False)
+        with publishing(broker, tmp_path / "second"):
+            time.sleep(WILL_DELAY_S + 2)
+
+        assert list(subscriber.messages(0.1)) == []
 
 
 def test_a_clean_stop_leaves_the_will_unpublished(broker: PrivateBroker, tmp_path: Path) -> None:
