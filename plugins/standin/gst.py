@@ -1,5 +1,6 @@
 """The only door to gi in the stand-ins: versions are pinned here, nothing is initialised here."""
 
+import contextlib
 import ctypes
 from typing import Any
 
@@ -20,6 +21,13 @@ from gi.repository import (  # noqa: E402  the versions come first
     GstBase,
     GstVideo,
 )
+
+# An element that was made before GstBase was asked for leaves a class without methods as
+# BaseTransform, on which every element of ours would fail.
+with contextlib.suppress(RuntimeError):  # No such type so far, hence no such element.
+    _known = GObject.GType.from_name("GstBaseTransform")
+    if not hasattr(_known.pytype, "set_passthrough"):
+        _known.pytype = None
 
 __all__ = [
     "GLib",

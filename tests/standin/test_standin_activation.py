@@ -97,3 +97,21 @@ def test_a_whole_run_has_no_critical(clips: Path) -> None:
     assert result.returncode == 0, result.stderr
     assert "eos" in result.stdout
     assert "CRITICAL" not in result.stderr
+
+
+def test_an_element_that_was_made_before_takes_nothing_from_ours() -> None:
+    result = python(
+        "import gi\n"
+        "gi.require_version('Gst', '1.0')\n"
+        "from gi.repository import Gst\n"
+        "Gst.init(None)\n"
+        "kept = Gst.ElementFactory.make('identity', None)\n"
+        "from plugins.standin.activate import activate\n"
+        "activate()\n"
+        "for name in ('nvvideoconvert', 'nvdsosd', 'nvurisrcbin'):\n"
+        "    Gst.ElementFactory.make(name, None)\n"
+        "print('made')\n"
+    )
+
+    assert result.stdout.strip() == "made"
+    assert "AttributeError" not in result.stderr
