@@ -43,7 +43,8 @@ def shell_lines(environment: Mapping[str, str] = os.environ) -> list[str]:
     if Gst.Registry.get().find_plugin(_LOADER) is None:
         raise BackendError(
             "stand-ins: GStreamer has no loader of Python plugins, want one for gst-launch-1.0; "
-            "install gstreamer1.0-python3-plugin-loader"
+            "install gstreamer1.0-python3-plugin-loader and libpython3-dev, and remove "
+            "~/.cache/gstreamer-1.0, which remembers that it failed"
         )
     folder = _folder(environment)
     _write(folder / "python")

@@ -196,7 +196,8 @@ class NvStreamMux(_Muxer, Gst.Bin):
         base.uint("width", 0),
         base.uint("height", 0),
         base.boolean("enable-padding"),
-        base.boolean("live-source", effect=False),
+        # What it turns on is so here in any case.
+        base.boolean("live-source"),
         *_COMMON,
         base.integer("frame-duration", 0, low=-1),
         base.uint("gpu-id", effect=False),
