@@ -7,8 +7,8 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +16,7 @@ import pytest
 
 from deepstream.credentials import read_password
 from deepstream.lanes import Lane, Post
+from deepstream.outbox import Outbox
 from deepstream.publisher import WILL_DELAY_S, Publisher
 from demo.broker import PrivateBroker, free_port
 from ropewatch.client import Subscriber
@@ -259,17 +260,23 @@ def test_a_payload_above_the_broker_s_limit_is_found_and_set_aside(tmp_path: Pat
         assert outbox.troubles() == ["1 messages set aside: Protocol error when it was sent"]
 
 
-def test_a_topic_that_is_not_allowed_is_set_aside_and_sent_once_it_is(tmp_path: Path) -> None:
-    rules = tmp_path / "acl"
+@contextmanager
+def refused(folder: Path) -> Iterator[tuple[PrivateBroker, Path, Outbox]]:
+    """Give a broker that has refused an incident, its rights, and the outbox that keeps it."""
+    rules = folder / "acl"
     rules.write_text("topic readwrite box/state\n")
     with (
         PrivateBroker(extra_config=f"user root\nacl_file {rules}") as broker,
-        publishing(broker, tmp_path / "state") as (_, outbox),
+        publishing(broker, folder / "state") as (_, outbox),
     ):
         outbox.offer(post(1, topic="box/incident"), state(2))
         assert outbox.drain(TIMEOUT_S) == 0
         assert outbox.troubles() == ["1 messages set aside: Not authorized"]
+        yield broker, rules, outbox
 
+
+def test_a_topic_that_is_not_allowed_is_set_aside_and_sent_once_it_is(tmp_path: Path) -> None:
+    with refused(tmp_path) as (broker, rules, outbox):
         rules.write_text("topic readwrite box/#\n")
         broker.kill()
         broker.start()
@@ -279,15 +286,7 @@ def test_a_topic_that_is_not_allowed_is_set_aside_and_sent_once_it_is(tmp_path: 
 
 
 def test_a_run_that_ends_tries_once_more_what_was_refused(tmp_path: Path) -> None:
-    rules = tmp_path / "acl"
-    rules.write_text("topic readwrite box/state\n")
-    with (
-        PrivateBroker(extra_config=f"user root\nacl_file {rules}") as broker,
-        publishing(broker, tmp_path / "state") as (_, outbox),
-    ):
-        outbox.offer(post(1, topic="box/incident"), state(2))
-        assert outbox.drain(TIMEOUT_S) == 0
-        assert outbox.troubles() == ["1 messages set aside: Not authorized"]
+    with refused(tmp_path) as (broker, rules, outbox):
 
         def try_again() -> list[str]:
             outbox.try_refused()
