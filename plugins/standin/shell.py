@@ -24,11 +24,13 @@ import sys
 
 if sys.version_info[:2] != {version}:
     raise ImportError("GStreamer's Python loader is of another Python, want {version}")
-sys.path += [folder for folder in {folders} if folder not in sys.path]
+path = sys.path  # the loader goes on with this very list; OpenCV's import puts a copy in its place
+path += [folder for folder in {folders} if folder not in path]
 
 from plugins.standin.activate import loadable
 
 __gstelementfactory__ = loadable({name!r})
+path[:], sys.path = sys.path, path
 '''
 
 

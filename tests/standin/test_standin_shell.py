@@ -57,6 +57,19 @@ def test_gst_inspect_lists_a_stand_ins_properties(tmp_path: Path) -> None:
     assert "ll-config-file" in ran.stdout
 
 
+def test_the_list_that_the_loader_holds_stays_the_path(tmp_path: Path) -> None:
+    """It borrows sys.path once for all files; OpenCV's import would free that list under it."""
+    look = (
+        "import glob, importlib, sys; path = sys.path; "
+        "[importlib.import_module(name[:-3]) for name in glob.glob('ropewatch_*.py')]; "
+        "print(path is sys.path, 'cv2' in sys.modules, len(path) == len(set(path)))"
+    )
+
+    ran = shell(f'cd "$GST_PLUGIN_PATH/python"; {sys.executable} -c "{look}"', tmp_path)
+
+    assert ran.stdout.strip() == "True True True", ran.stderr
+
+
 def test_a_script_runs_in_such_a_shell_as_in_any_other(tmp_path: Path) -> None:
     (tmp_path / "app.py").write_text(
         "from gi.repository import Gst\n"
