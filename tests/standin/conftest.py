@@ -49,7 +49,7 @@ def _make(description: str) -> None:
     pipeline = Gst.parse_launch(description)
     pipeline.set_state(Gst.State.PLAYING)
     kinds = Gst.MessageType.EOS | Gst.MessageType.ERROR
-    message = pipeline.get_bus().timed_pop_filtered(30 * Gst.SECOND, kinds)
+    message = pipeline.get_bus().timed_pop_filtered(60 * Gst.SECOND, kinds)
     pipeline.set_state(Gst.State.NULL)
     assert message is not None
     assert message.type == Gst.MessageType.EOS, message.parse_error()

@@ -10,7 +10,8 @@ import numpy as np
 from plugins.standin import buffer_meta, events, metadata
 from plugins.standin.gst import Gst
 
-LIMIT_S = 30.0
+# How long to wait for what must come; nothing is measured against it.
+LIMIT_S = 60.0
 RGBA = "video/x-raw(memory:NVMM),format=RGBA"
 
 
@@ -37,9 +38,10 @@ def watch(pad: Any, run: Run, on_batch: Callable[[Any], None] | None = None) -> 
         if info.type & Gst.PadProbeType.BUFFER:
             batch = buffer_meta.get(info.get_buffer())
             assert batch is not None
-            run.batches.append([(frame.pad_index, frame.frame_num) for frame in batch.frames])
             if on_batch is not None:
                 on_batch(batch)
+            # Last, so that who waits for it finds the rest.
+            run.batches.append([(frame.pad_index, frame.frame_num) for frame in batch.frames])
         else:
             parsed = events.parse(info.get_event())
             if parsed is not None:
@@ -178,7 +180,7 @@ def bench(
     return Bench(pipeline, muxer, feeds, run, batches)
 
 
-def wait_for(condition: Callable[[], bool], *, limit_s: float = 5.0) -> bool:
+def wait_for(condition: Callable[[], bool], *, limit_s: float = LIMIT_S) -> bool:
     """Wait until a condition holds; False when it did not."""
     deadline_s = time.monotonic() + limit_s
     while not condition():

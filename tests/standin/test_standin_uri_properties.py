@@ -131,7 +131,7 @@ def test_type_uri_plays_a_camera_and_does_not_open_it_again(clips: Path) -> None
                 killed.append(True)
             return False
 
-        play(pipeline, run, until=kill_once, limit_s=15)
+        play(pipeline, run, until=kill_once)
 
     assert killed
     assert run.eos or run.errors
@@ -147,7 +147,7 @@ def test_smart_record_says_that_nothing_is_recorded(clips: Path) -> None:
         return False
 
     pipeline.get_by_name("mux").set_property("drop-pipeline-eos", True)
-    play(pipeline, run, until=lambda: ask() or len(run.warnings) >= 2, limit_s=8)
+    play(pipeline, run, until=lambda: ask() or len(run.warnings) >= 2)
 
     said = "the stand-in has no smart record, nothing is recorded"
     assert run.warnings[0] == f"source: smart-record=2: {said}"
