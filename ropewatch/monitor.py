@@ -70,9 +70,11 @@ class SourceMonitor:
 
     Time is the source's stream time. When it goes backward (a looped file, a camera that
     reconnected) smoothing starts afresh, and the monitor's own time stands still for that
-    frame: people, their evidence and open incidents go on. When it leaps forward, the time
-    has passed: old scores leave the smoother by themselves, evidence ages, absent people
-    leave.
+    frame: people, their evidence and open incidents go on. How much time has passed nobody
+    knows then, so everybody's time on the release side starts over. When it leaps forward, the
+    time has passed: old scores leave the smoother by themselves, evidence ages, absent people
+    leave. Of a longer gap between two frames `max_evidence_age_s` counts as absence of those
+    with an open incident: in the rest of it nobody looked.
     """
 
     def __init__(self, source_id: str, settings: SiteSettings, new_id: Callable[[], str]) -> None:
@@ -143,8 +145,9 @@ class SourceMonitor:
         if frame.source_id != self._source_id:
             raise ValueError(f"source_id: {frame.source_id}, want {self._source_id}")
         step_ns = self._advance(frame.pts_ns)
-        if frame.view.hidden:
-            self._people.keep(step_ns)
+        unseen_ns = step_ns if frame.view.hidden else step_ns - self.max_evidence_age_ns
+        if unseen_ns > 0:
+            self._people.keep(unseen_ns)
         self._frame_wh_px = frame.frame_wh_px
         seen = self._people.find(frame.persons, now_ns=self._now_ns, pts_ns=frame.pts_ns)
         events: list[IncidentEvent] = []
@@ -215,6 +218,7 @@ class SourceMonitor:
         if self._pts_ns is not None:
             if pts_ns < self._pts_ns:
                 self._smoother.reset()
+                self._people.doubt()
             else:
                 self._now_ns += pts_ns - self._pts_ns
         self._pts_ns = pts_ns

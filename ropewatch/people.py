@@ -6,7 +6,7 @@ The rules, in this order; each observation and each person is used once:
    2 box sides plus 6 a second since it was last seen. Nobody runs or falls that fast, so the
    tracker has reused the id.
 2. What is left (a new id, a jumped one, or none) may be a person who is not yet found in this
-   frame and was seen less than `gone_after_s` ago: pairs with IoU >= 0.3, best first.
+   frame and has been away for less than `gone_after_s`: pairs with IoU >= 0.3, best first.
 3. Then pairs whose centres are at most half a side plus one side a second of absence apart,
    2 sides at most, and whose longer sides differ by a factor of 2 at most; nearest first.
 4. Anybody else is new.
@@ -56,6 +56,7 @@ class Person:
     """One person of one source; times are the monitor's, which never go backward.
 
     Attributes:
+        unseen_ns: how much of the time since `seen_ns` nobody could see them; it is no absence.
         watched: stands in the camera's zones, or did so less than `gone_after_s` ago.
         watched_ns: when they last stood there.
         known_ns: when their state was last known, or they were first watched.
@@ -67,6 +68,7 @@ class Person:
     box_ltwh_px: BoxLtwh
     seen_ns: int
     object_id: int | None = None
+    unseen_ns: int = 0
     watched: bool = False
     watched_ns: int = 0
     known_ns: int = 0
@@ -74,7 +76,7 @@ class Person:
 
     def see(self, observation: PersonObservation, now_ns: int, pts_ns: int) -> None:
         """Remember where the person is and under which track id."""
-        self.seen_ns = now_ns
+        self.seen_ns, self.unseen_ns = now_ns, 0
         if all(map(math.isfinite, observation.box_ltwh_px)):
             self.box_ltwh_px = observation.box_ltwh_px
         if observation.object_id is not None:
@@ -108,10 +110,16 @@ class People:
         self._people = {}
 
     def keep(self, step_ns: int) -> None:
-        """Let no time pass for those with an incident who are not in view: who could see them?"""
+        """Let nobody with an incident be away for a time in which nobody could see them."""
         for person in self:
             if person.incident is not None:
-                person.seen_ns += step_ns
+                person.unseen_ns += step_ns
+                person.watched_ns += step_ns
+
+    def doubt(self) -> None:
+        """Start everybody's time on the release side over."""
+        for person in self:
+            person.decision.doubt()
 
     def remove_gone(self, seen: Sequence[Person], now_ns: int) -> list[Person]:
         """Forget and return those not in `seen` for `gone_after_s` or longer."""
@@ -119,11 +127,14 @@ class People:
         gone = [
             person
             for person in self
-            if person.number not in here and now_ns - person.seen_ns >= self._gone_after_ns
+            if person.number not in here and self._is_gone(person, now_ns)
         ]
         for person in gone:
             del self._people[person.number]
         return gone
+
+    def _is_gone(self, person: Person, now_ns: int) -> bool:
+        return now_ns - person.seen_ns - person.unseen_ns >= self._gone_after_ns
 
     def forget_decision(self, person: Person) -> None:
         """Begin anew with a person who is not watched any more."""
@@ -178,7 +189,7 @@ class People:
         missing = [
             person
             for person in self
-            if person.number not in here and now_ns - person.seen_ns < self._gone_after_ns
+            if person.number not in here and not self._is_gone(person, now_ns)
         ]
         if not missing:
             return
