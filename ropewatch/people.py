@@ -99,8 +99,9 @@ class People:
         return iter(self._people.values())
 
     def follow(self, rule: Rule, *, gone_after_ns: int, trail_ns: int) -> None:
-        """Go by these settings from now on; what is known of everybody stays."""
+        """Go by these settings from now on; nobody is cleared by what went by others."""
         self._rule, self._gone_after_ns, self._trail_ns = rule, gone_after_ns, trail_ns
+        self.doubt()
         for person in self:
             person.decision.rule = rule
             person.log.window_ns = trail_ns

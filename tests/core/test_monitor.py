@@ -433,6 +433,18 @@ def test_another_threshold_holds_from_the_next_frame_on_and_keeps_people_and_inc
     assert [event.person for event in events] == [1, 1]
 
 
+def test_nobody_is_cleared_by_time_on_the_release_side_of_other_settings() -> None:
+    """1.9 s at 0.45 are below the old release (0.5), and on neither side with 0.4."""
+    monitor = _monitor(open_after_s=0, close_after_s=2)
+    _run(monitor, frame(0, [seen(0.9)]), *(frame(1 + n / 10, [seen(0.45)]) for n in range(20)))
+
+    monitor.follow(site(open_after_s=0, close_after_s=2, release_below=0.4))
+
+    assert not _run(monitor, frame(3.0, [seen(0.1)]), frame(4.9, [seen(0.1)]))
+    (end,) = _run(monitor, *(frame(4.9 + n / 10, [seen(0.1)]) for n in range(1, 22)))
+    assert (end.end_reason, end.pts_ns / S) == (EndReason.ROPE_SEEN, 6.9)
+
+
 def test_another_zone_holds_from_the_next_frame_on() -> None:
     monitor = _monitor(**IMMEDIATE)
     _run(monitor, frame(0, [seen(0.9)]))
