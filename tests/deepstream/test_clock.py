@@ -27,8 +27,8 @@ def test_both_clocks_are_read_together_and_nothing_is_corrected_while_time_passe
     first = read_moment()
     watch = ClockWatch(first)
 
-    assert abs(first.unix_ns - time.time_ns()) < 10**9
-    assert abs(first.monotonic_ns - time.monotonic_ns()) < 10**9
+    assert abs(first.unix_ns - time.time_ns()) < 60 * 10**9
+    assert abs(first.monotonic_ns - time.monotonic_ns()) < 60 * 10**9
     assert [watch.look(read_moment()) for _ in range(1000)] == [None] * 1000
 
 

@@ -3,7 +3,6 @@
 import os
 import re
 import socket
-import statistics
 import subprocess
 import sys
 import time
@@ -11,9 +10,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from deepstream import publisher
 from deepstream.credentials import read_password
 from deepstream.lanes import Lane, Post
 from deepstream.outbox import Outbox
@@ -51,7 +52,9 @@ os.kill(os.getpid(), 9)
 
 def received(broker: PrivateBroker, topic: str, count: int) -> list[bytes]:
     with Subscriber(broker.host, broker.port, (topic,)) as subscriber:
-        return [m.payload for _, m in zip(range(count), subscriber.messages(5.0), strict=False)]
+        return [
+            m.payload for _, m in zip(range(count), subscriber.messages(TIMEOUT_S), strict=False)
+        ]
 
 
 def own_option(broker: PrivateBroker, option: int) -> list[int]:
@@ -87,7 +90,7 @@ def test_publisher_delivers_in_order_with_content_type(
         for number in range(200):
             outbox.offer(post(number))
 
-        got = [m for _, m in zip(range(200), subscriber.messages(5.0), strict=False)]
+        got = [m for _, m in zip(range(200), subscriber.messages(TIMEOUT_S), strict=False)]
 
     assert [m.payload for m in got] == [b"%d" % number for number in range(200)]
     assert got[0].content_type == "text/plain"
@@ -186,7 +189,7 @@ def test_what_a_run_leaves_the_next_one_delivers(broker: PrivateBroker, tmp_path
         Subscriber(broker.host, broker.port, ("box/#",)) as subscriber,
         publishing(broker, tmp_path),
     ):
-        got = [m.payload for _, m in zip(range(2), subscriber.messages(5.0), strict=False)]
+        got = [m.payload for _, m in zip(range(2), subscriber.messages(TIMEOUT_S), strict=False)]
 
     assert got == [b"1", b"2"]
 
@@ -313,18 +316,21 @@ def test_the_will_is_published_when_the_box_vanishes(
     ):
         box.wait(TIMEOUT_S)
 
-        assert list(subscriber.messages(2.0)) == []
-        assert next(subscriber.messages(10.0)).payload == WILL.payload
+        # It is said WILL_DELAY_S later.
+        assert list(subscriber.messages(0.5)) == []
+        assert next(subscriber.messages(TIMEOUT_S)).payload == WILL.payload
 
 
 def test_a_box_that_is_back_at_once_was_not_away(broker: PrivateBroker, tmp_path: Path) -> None:
-    with Subscriber(broker.host, broker.port, ("box/status",)) as subscriber:
-        command = [sys.executable, "-c", VANISHING, str(broker.port), str(tmp_path / "first")]
+    command = [sys.executable, "-c", VANISHING, str(broker.port), str(tmp_path / "first")]
+    with (
+        Subscriber(broker.host, broker.port, ("box/status",)) as subscriber,
+        publishing(broker, tmp_path / "second", start=False) as (publisher, _),
+    ):
         subprocess.run(command, check=False)
-        with publishing(broker, tmp_path / "second"):
-            time.sleep(WILL_DELAY_S + 2)
+        publisher.start()
 
-        assert list(subscriber.messages(0.1)) == []
+        assert list(subscriber.messages(WILL_DELAY_S + 2)) == []
 
 
 def test_a_clean_stop_leaves_the_will_unpublished(broker: PrivateBroker, tmp_path: Path) -> None:
@@ -333,7 +339,8 @@ def test_a_clean_stop_leaves_the_will_unpublished(broker: PrivateBroker, tmp_pat
             outbox.offer(state(1, "box/status"))
             outbox.drain(TIMEOUT_S)
 
-        assert [m.payload for m in subscriber.messages(0.5)] == [b"1"]
+        assert next(subscriber.messages(TIMEOUT_S)).payload == b"1"
+        assert list(subscriber.messages(0.5)) == []
 
 
 def test_a_broker_that_has_stopped_reading_does_not_hold_up_the_end(
@@ -350,7 +357,8 @@ def test_a_broker_that_has_stopped_reading_does_not_hold_up_the_end(
         publisher.stop()
         ended_s = time.monotonic()
 
-    assert ended_s - started_s < 5
+    # Before the broker is missed, which is not before the keep-alive is over.
+    assert ended_s - started_s < MqttSettings.model_fields["keepalive_s"].default
     broker.resume()
 
 
@@ -367,7 +375,7 @@ def test_a_required_broker_that_is_absent_stops_the_start(tmp_path: Path) -> Non
 def test_a_required_broker_that_refuses_is_told_from_an_absent_one(tmp_path: Path) -> None:
     with PrivateBroker(extra_config="allow_anonymous false") as broker:
         mqtt = MqttSettings(
-            host=broker.host, port=broker.port, require_broker=True, connect_timeout_s=2
+            host=broker.host, port=broker.port, require_broker=True, connect_timeout_s=5
         )
         sender = Publisher(mqtt, make_outbox(tmp_path), client_id="c", will=WILL)
 
@@ -471,18 +479,23 @@ def test_a_message_that_cannot_be_sent_does_not_end_the_publishing(
 
 
 def test_an_answer_does_not_wait_for_the_kernel_to_acknowledge_the_one_before(
-    broker: PrivateBroker, tmp_path: Path
+    broker: PrivateBroker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    took_s = []
-    with publishing(broker, tmp_path, require_broker=True) as (_, outbox):
-        for number in range(41):
-            began_s = time.monotonic()
-            outbox.offer(post(number), post(number))
-            assert outbox.drain(TIMEOUT_S) == 0
-            took_s.append(time.monotonic() - began_s)
+    told: list[int] = []
 
-    # The kernel's timer is 40 ms; on a loaded machine some take longer for other reasons.
-    assert statistics.median(took_s) < 0.03
+    def note(sock: Any, option: int) -> None:
+        set_tcp(sock, option)
+        told.append(option)
+
+    # With each answer anew, for the kernel forgets it. It shows in time alone: 40 ms a pair.
+    set_tcp = publisher._set_tcp
+    monkeypatch.setattr(publisher, "_set_tcp", note)
+    with publishing(broker, tmp_path) as (_, outbox):
+        for number in range(20):
+            outbox.offer(post(number), post(number))
+        assert outbox.drain(TIMEOUT_S) == 0
+
+    assert told.count(socket.TCP_QUICKACK) == 40
 
 
 def test_a_small_message_does_not_wait_for_one_that_is_on_its_way(
@@ -495,15 +508,21 @@ def test_a_small_message_does_not_wait_for_one_that_is_on_its_way(
 def test_a_broker_that_takes_connections_and_says_nothing_holds_nobody_up(tmp_path: Path) -> None:
     with (
         CannedBroker(connack=None) as broker,
-        publishing(broker, tmp_path, connect_timeout_s=0.5) as (publisher, outbox),
+        publishing(broker, tmp_path, connect_timeout_s=600) as (_, outbox),
     ):
         wait_until(lambda: broker.connects == 1)
-        began_s = time.monotonic()
+        # Who waited for its answer would wait for ten minutes.
         for number in range(20):
             outbox.offer(post(number), state(number))
-        offered_s = time.monotonic() - began_s
-        wait_until(lambda: broker.connects == 2)
-        assert publisher.last_error == "cannot connect: no answer"
 
-    assert offered_s < 0.5
     assert make_outbox(tmp_path).waiting == 20
+
+
+def test_a_broker_that_says_nothing_is_tried_again(tmp_path: Path) -> None:
+    with (
+        CannedBroker(connack=None) as broker,
+        publishing(broker, tmp_path, connect_timeout_s=0.5) as (publisher, _),
+    ):
+        wait_until(lambda: broker.connects == 2)
+
+        assert publisher.last_error == "cannot connect: no answer"

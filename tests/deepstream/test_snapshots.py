@@ -1,7 +1,6 @@
 """Who is photographed, how often, and what is counted when it does not come to that."""
 
 import hashlib
-import time
 from dataclasses import replace
 
 import numpy as np
@@ -163,15 +162,13 @@ def test_a_picture_of_an_incident_that_is_over_is_counted_and_gone() -> None:
 
 def test_nobody_waits_for_the_worker() -> None:
     bench = Bench(max_per_minute=600)
-    began_s = time.monotonic()
 
-    # No worker runs.
+    # No worker runs: who waited for it would wait for ever.
     for number in range(200):
         bench.starts(0, number, f"a{number}")
         bench.passes(0, number)
         bench.snapshots.ready(0)
 
-    assert time.monotonic() - began_s < 1.0
     assert bench.snapshots.missed == 200 - MAX_WAITING
 
 
