@@ -59,8 +59,8 @@ class Delivery(Payload):
         "box's wall clock, which may have been set in between."
     )
     late: bool = Field(
-        description="It waited longer than mqtt.outbox.late_after_s, or over a restart: no reason "
-        "to sound a siren now."
+        description="It waited longer than mqtt.outbox.late_after_s, or over a restart: what it "
+        "tells may be over; open_incidents of the camera's state says what is open."
     )
 
 
