@@ -9,7 +9,7 @@ import pytest
 from plugins.standin.gst import Gst
 from plugins.standin.surface import Surface
 from plugins.standin.turning import turned_rectangle
-from tests.standin.pipelines import RGBA, Run, play, through
+from tests.standin.pipelines import RGBA, Feed, Run, play, through, wait_for, watch
 
 pytestmark = [pytest.mark.gst, pytest.mark.usefixtures("stand_ins")]
 
@@ -123,3 +123,42 @@ def test_a_plain_frame_of_system_memory_is_turned(tmp_path: Path) -> None:
     # 32 wide by now, 48 high, and the planes of chroma below.
     luma = np.fromfile(tmp_path / "out.nv12", np.uint8).reshape(72, 32)[:48]
     assert luma[8::16, 8::16].tolist() == TURNED[3]
+
+
+def test_what_is_set_while_frames_flow_holds_from_the_next_frame() -> None:
+    pipeline = Gst.parse_launch(
+        "nvstreammux name=mux batch-size=1 width=48 height=32 ! identity name=head "
+        "! nvvideoconvert name=converter ! identity name=tail ! fakesink sync=false"
+    )
+    converter = pipeline.get_by_name("converter")
+    feed = Feed(pipeline.get_by_name("mux"), 0, wh=(48, 32))
+    batches: list[Any] = []
+    watch(pipeline.get_by_name("head").get_static_pad("src"), Run(), cells)
+    watch(pipeline.get_by_name("tail").get_static_pad("sink"), Run(), batches.append)
+    pipeline.set_state(Gst.State.PLAYING)
+    feed.start()
+    shown = []
+    steps: list[dict[str, Any]] = [
+        {},
+        {"flip-method": 2},
+        {"flip-method": 1},
+        {"flip-method": 0, "src-crop": "16:0:16:16"},
+        {"src-crop": None},
+    ]
+
+    for number, settings in enumerate(steps):
+        for name, value in settings.items():
+            converter.set_property(name, value)
+        feed.push(number * Gst.SECOND // 10)
+        assert wait_for(lambda: len(batches) == number + 1)  # noqa: B023  waited for at once
+        shown.append(batches[-1].surfaces[0].nv12()[0][8::16, 8::16].tolist())
+    pipeline.set_state(Gst.State.NULL)
+
+    # As on the device the sides are swapped by a quarter turn, and a crop fills the frame.
+    assert shown == [
+        CELLS.tolist(),
+        np.asarray(TURNED[2]).tolist(),
+        np.asarray(TURNED[1]).tolist(),
+        [[70, 70, 70], [70, 70, 70]],
+        CELLS.tolist(),
+    ]

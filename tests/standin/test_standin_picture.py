@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from plugins.standin import buffer_meta, metadata
-from plugins.standin.gst import Gst
+from plugins.standin.gst import Gst, structure_of
 from plugins.standin.surface import Surface
 from tests.standin.pipelines import RGBA, Feed, Run, add_box, play, through, wait_for, watch
 
@@ -178,6 +178,30 @@ def test_the_picture_begins_anew_when_its_tiles_move() -> None:
     assert (lumas[0] == 100).all()
     assert (lumas[1][:, :32] == 100).all()
     assert (lumas[1][:, 32:] == 16).all()
+
+
+def test_the_picture_has_another_size_when_it_is_told_while_it_runs() -> None:
+    pipeline = Gst.parse_launch(
+        "nvstreammux name=mux batch-size=1 width=64 height=32 ! nvmultistreamtiler name=tiler "
+        "width=64 height=32 ! nvvideoconvert ! identity name=tail ! fakesink sync=false"
+    )
+    feed, tail = Feed(pipeline.get_by_name("mux"), 0, wh=(64, 32)), pipeline.get_by_name("tail")
+    surfaces: list[Any] = []
+    watch(tail.get_static_pad("sink"), Run(), lambda batch: surfaces.append(batch.surfaces[0]))
+    pipeline.set_state(Gst.State.PLAYING)
+    feed.start()
+    feed.push()
+    assert wait_for(lambda: len(surfaces) == 1)
+    for name, side in (("width", 32), ("height", 48)):
+        pipeline.get_by_name("tiler").set_property(name, side)
+    feed.push(100_000_000)
+    assert wait_for(lambda: len(surfaces) == 2)
+    told = structure_of(tail.get_static_pad("src").get_current_caps(), 0)
+    pipeline.set_state(Gst.State.NULL)
+
+    assert [(item.width, item.height) for item in surfaces] == [(64, 32), (32, 48)]
+    assert (told.get_int("width").value, told.get_int("height").value) == (32, 48)
+    assert (surfaces[1].nv12()[0] == 100).all()
 
 
 @pytest.mark.parametrize("method", [None, 0, 1, 2, 3, 4, 5, 6])

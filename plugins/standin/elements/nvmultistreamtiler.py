@@ -57,17 +57,19 @@ class NvMultiStreamTiler(base.Settings, GstBase.BaseTransform):
         self.set_qos_enabled(False)
         self.format = "NV12"
         self.canvas: npt.NDArray[np.uint8] | None = None
+        self.picture_wh = (0, 0)
         self.sources: set[int] = set()
         self.stale = False
         base.cure_floating(self)
 
     def changed(self, name: str, _value: Any) -> None:
-        """Begin a new picture with the next batch when the tiles move."""
+        """Begin a new picture with the next batch when the tiles move, or of another size."""
         self.stale = self.stale or name in _LAYOUT
+        if name in ("width", "height") and self.canvas is not None:
+            self.reconfigure_src()
 
-    @property
-    def picture_wh(self) -> tuple[int, int]:
-        """The picture's size, pixels, made even."""
+    def _wanted_wh(self) -> tuple[int, int]:
+        """Return the size that is set, pixels, made even."""
         return self.settings["width"] // 2 * 2, self.settings["height"] // 2 * 2
 
     @base.guarded(None)
@@ -79,16 +81,18 @@ class NvMultiStreamTiler(base.Settings, GstBase.BaseTransform):
             for name in ("width", "height"):
                 structure.remove_field(name)
             if direction == Gst.PadDirection.SINK:
-                structure.set_value("width", self.picture_wh[0])
-                structure.set_value("height", self.picture_wh[1])
+                for name, side in zip(("width", "height"), self._wanted_wh(), strict=True):
+                    structure.set_value(name, side)
             result.append_structure_full(structure, Gst.CapsFeatures.from_string(base.NVMM))
         return result.intersect(wanted) if wanted is not None else result
 
     @base.guarded(False)
-    def do_set_caps(self, in_caps: Gst.Caps, _out_caps: Gst.Caps) -> bool:
+    def do_set_caps(self, in_caps: Gst.Caps, out_caps: Gst.Caps) -> bool:
         """Start with a black picture."""
         self.set_passthrough(False)
         self.format = structure_of(in_caps, 0).get_string("format")
+        sides = structure_of(out_caps, 0)
+        self.picture_wh = sides.get_int("width").value, sides.get_int("height").value
         self.canvas = self._black()
         return True
 

@@ -18,6 +18,8 @@ _CAPS = (
     f"video/x-raw(memory:NVMM), format=(string){_FORMATS}; video/x-raw, format=(string){_FORMATS}"
 )
 _FREE_FIELDS = ("format", "width", "height", "colorimetry", "chroma-site", "pixel-aspect-ratio")
+# What the next frame goes by when it is set while frames flow.
+_LIVE = ("src-crop", "dest-crop", "disable-passthrough", "flip-method", "interpolation-method")
 
 
 class NvVideoConvert(base.Settings, GstBase.BaseTransform):
@@ -45,13 +47,21 @@ class NvVideoConvert(base.Settings, GstBase.BaseTransform):
         super().__init__()
         self.start_settings()
         self.set_qos_enabled(False)
-        self.source: GstVideo.VideoInfo | None = None
+        self.ends: tuple[GstVideo.VideoInfo, GstVideo.VideoInfo] | None = None
         self.infos: tuple[GstVideo.VideoInfo, GstVideo.VideoInfo] | None = None
+        self.same_memory = True
+        self.stale = False
         self.to_nvmm = False
         self.flip = 0
         self.crops = Crops()
         self.converter: Converter | None = None
         base.cure_floating(self)
+
+    def changed(self, name: str, _value: Any) -> None:
+        """Ask for new caps, which a quarter turn needs, and look at the settings again."""
+        if name in _LIVE and self.ends is not None:
+            self.stale = True
+            self.reconfigure_src()
 
     # Negotiation
 
@@ -104,26 +114,32 @@ class NvVideoConvert(base.Settings, GstBase.BaseTransform):
 
     @base.guarded(False)
     def do_set_caps(self, in_caps: Gst.Caps, out_caps: Gst.Caps) -> bool:
-        """Choose between passing and converting."""
-        self.source = video_info(in_caps)
-        self.infos = (self.source, video_info(out_caps))
+        """Take the layouts of both sides."""
+        self.ends = (video_info(in_caps), video_info(out_caps))
         self.to_nvmm = out_caps.get_features(0).contains(base.NVMM)
+        self.same_memory = in_caps.get_features(0).contains(base.NVMM) == self.to_nvmm
+        self._configure()
+        return True
+
+    def _configure(self) -> None:
+        """Choose between passing and converting."""
+        assert self.ends is not None
+        self.stale = False
+        self.infos = self.ends
         self.crops = Crops(
             source=parse_crop("src-crop", self.settings["src-crop"]),
             target=parse_crop("dest-crop", self.settings["dest-crop"]),
         )
         self.converter = None
-        same = in_caps.get_features(0).contains(base.NVMM) == self.to_nvmm and all(
-            getattr(self.infos[0], name) == getattr(self.infos[1], name)
-            for name in ("width", "height")
-        )
-        same = same and self.infos[0].finfo.format == self.infos[1].finfo.format
         self.flip = self.settings["flip-method"]
-        keep = same and self.crops == Crops() and not self.flip
+        keep = self._same_layout() and self.crops == Crops() and not self.flip
         self.set_passthrough(keep and not self.settings["disable-passthrough"])
         if self.flip:
             self._turn()
-        return True
+
+    def _same_layout(self) -> bool:
+        layouts = [(info.finfo.format, info.width, info.height) for info in self.ends or ()]
+        return self.same_memory and layouts[0] == layouts[1]
 
     def _turn(self) -> None:
         """Go on as if the source were the turned frame; its crop is where it was on the frame."""
@@ -139,11 +155,19 @@ class NvVideoConvert(base.Settings, GstBase.BaseTransform):
 
     def do_prepare_output_buffer(self, buffer: Gst.Buffer) -> Any:
         """Convert here, where the output is made; do_transform has nothing left to do."""
+        if self.stale and not self._configured_again():
+            return Gst.FlowReturn.ERROR, None
         if self.is_passthrough():
             # In pass-through C wants its own reference back. To return `buffer` itself would add
             # one that nobody drops; what the parent gives has been counted the same wrong way.
             return GstBase.BaseTransform.do_prepare_output_buffer(self, buffer)
         return self._output(buffer)
+
+    @base.guarded(False)
+    def _configured_again(self) -> bool:
+        """Go by settings that changed and left the caps as they were."""
+        self._configure()
+        return True
 
     @base.guarded((Gst.FlowReturn.ERROR, None))
     def _output(self, buffer: Gst.Buffer) -> tuple[Gst.FlowReturn, Any]:
@@ -192,8 +216,11 @@ class NvVideoConvert(base.Settings, GstBase.BaseTransform):
         return Surface(target.width, target.height, name, buffer=buffer, info=target)
 
     def _upright(self, buffer: Gst.Buffer) -> Gst.Buffer:
-        """Turn a plain frame as flip-method said when the caps came."""
-        return turned(buffer, self.source, self.flip) if self.flip else buffer
+        """Turn a plain frame."""
+        if not self.flip:
+            return buffer
+        assert self.ends is not None
+        return turned(buffer, self.ends[0], self.flip)
 
     def _upright_surface(self, surface: Surface) -> Surface:
         if not self.flip:
