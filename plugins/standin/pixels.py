@@ -67,6 +67,24 @@ def buffer_of(array: Bytes) -> Gst.Buffer:
     return buffer
 
 
+def bare(buffer: Gst.Buffer) -> Gst.Buffer:
+    """Share a frame's memory and layout in a new buffer, without its other metas and its times."""
+    result = buffer.copy_region(Gst.BufferCopyFlags.MEMORY, 0, buffer.get_size())
+    layout = GstVideo.buffer_get_video_meta(buffer)
+    if layout is not None:
+        GstVideo.buffer_add_video_meta_full(
+            result,
+            layout.flags,
+            layout.format,
+            layout.width,
+            layout.height,
+            layout.n_planes,
+            layout.offset,
+            layout.stride,
+        )
+    return result
+
+
 def rgba_to_nv12(rgba: Bytes) -> Bytes:
     """Convert (H, W, 4) with even sides to the planes of NV12, (H * 3 / 2, W)."""
     height, width = rgba.shape[:2]

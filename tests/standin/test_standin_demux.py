@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from plugins.standin.gst import Gst
+from plugins.standin.metadata import NvDsObjectMeta
 from tests.standin.pipelines import Bench, Feed, Run, bench, play, wait_for, watch
 
 pytestmark = [pytest.mark.gst, pytest.mark.usefixtures("stand_ins")]
@@ -138,3 +139,44 @@ def test_a_pad_ends_with_its_source_and_begins_again_with_it(stopper: list[Bench
     made.feeds[0].push()
 
     assert wait_for(lambda: made.run.frames_of(0) == [0, 1])
+
+
+@pytest.mark.parametrize("new", [False, True])
+def test_a_muxer_behind_a_demuxer_takes_the_frames(new: bool, stopper: list[Bench]) -> None:
+    """The new one keeps their metadata, as published; the legacy one scales and begins anew."""
+    second = bench(sources=0, new=new, batch_size=1)
+    stopper.append(second)
+    second.pipeline.set_state(Gst.State.NULL)
+    first = Gst.parse_bin_from_description(
+        f"nvstreammux name=m batch-size=2 width=64 height=32 ! {_RGBA} ! nvstreamdemux name=d "
+        "videotestsrc num-buffers=3 pattern=black ! video/x-raw,width=64,height=32 ! m.sink_0 "
+        "videotestsrc num-buffers=3 pattern=white ! video/x-raw,width=64,height=32 ! m.sink_1",
+        False,
+    )
+    second.pipeline.add(first)
+    watch(first.get_by_name("m").get_static_pad("src"), Run(), _mark)
+    ghost = Gst.GhostPad.new("src", first.get_by_name("d").request_pad_simple("src_1"))
+    first.add_pad(ghost)
+    assert ghost.link(second.muxer.request_pad_simple("sink_0")) == Gst.PadLinkReturn.OK
+
+    play(second.pipeline, second.run, until=lambda: len(second.batches) == 3)
+
+    assert second.run.warnings == []
+    frames = [batch.frames[0] for batch in second.batches]
+    assert [frame.frame_num for frame in frames] == [0, 1, 2]
+    assert {frame.pad_index for frame in frames} == {1 if new else 0}
+    labels = [[item.obj_label for item in frame.objects] for frame in frames]
+    assert labels == [["person 1"] if new else []] * 3
+    surface = second.batches[0].surfaces[0]
+    assert (surface.width, surface.height) == ((64, 32) if new else (32, 32))
+    assert (surface.rgb() > 250).all()
+
+
+_RGBA = "nvvideoconvert ! video/x-raw(memory:NVMM),format=RGBA"
+
+
+def _mark(batch: Any) -> None:
+    for frame in batch.frames:
+        item = NvDsObjectMeta()
+        item.obj_label = f"person {frame.pad_index}"
+        frame.objects.append(item)

@@ -7,6 +7,7 @@ import pytest
 
 from plugins.standin.elements.mux_batching import LegacyBatching, NewBatching
 from plugins.standin.gst import Gst
+from plugins.standin.queries import ask_batch_size
 from tests.standin.pipelines import Bench, Feed, Run, bench, play, wait_for, watch
 
 pytestmark = [pytest.mark.gst, pytest.mark.usefixtures("stand_ins")]
@@ -162,6 +163,40 @@ def test_drop_pipeline_eos_keeps_the_pipeline_up(stopper: list[Bench]) -> None:
 
     kinds = Gst.MessageType.EOS
     assert made.pipeline.get_bus().timed_pop_filtered(200 * Gst.MSECOND, kinds) is None
+
+
+def test_flags_that_are_set_while_frames_flow_count(stopper: list[Bench]) -> None:
+    made = bench(sources=1, new=True, batch_size=1)
+    stopper.append(made)
+    made.feeds[0].push()
+    assert wait_for(lambda: len(made.batches) == 1)
+
+    made.muxer.set_property("frame-num-reset-on-eos", True)
+    made.muxer.set_property("drop-pipeline-eos", True)
+    made.feeds[0].end()
+    made.feeds[0].start()
+    made.feeds[0].push()
+
+    assert wait_for(lambda: made.run.batches == [[(0, 0)], [(0, 0)]])
+    assert made.pipeline.get_bus().pop_filtered(Gst.MessageType.EOS) is None
+
+
+@pytest.mark.parametrize(
+    ("new", "told"), [pytest.param(False, 1, id="legacy"), pytest.param(True, 2, id="new")]
+)
+def test_the_new_muxer_tells_of_a_batch_as_large_as_its_pads_are_many(
+    new: bool, told: int, stopper: list[Bench]
+) -> None:
+    made = bench(sources=2, new=new, batch_size=1)
+    stopper.append(made)
+    made.feeds[0].push()
+    made.feeds[1].push()
+    assert wait_for(lambda: bool(made.batches))
+
+    caps = made.muxer.get_static_pad("src").get_current_caps().to_string()
+    assert f"batch-size=(int){told}" in caps
+    assert made.batches[0].max_frames_in_batch == told
+    assert ask_batch_size(made.pipeline.get_by_name("out").get_static_pad("sink")) == told
 
 
 def test_a_released_source_is_taken_out_and_the_other_goes_on(stopper: list[Bench]) -> None:

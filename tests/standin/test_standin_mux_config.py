@@ -209,6 +209,40 @@ def test_a_timeout_counts_only_if_set_while_frames_flow(
     assert second_s >= 0.2 + 0.5
 
 
+def test_another_file_holds_from_the_next_batch(tmp_path: Path, stopper: list[Any]) -> None:
+    made = NewMux(tmp_path, "overall-min-fps-n=1\noverall-min-fps-d=600\n")
+    stopper.append(made)
+    for feed in made.feeds:
+        feed.push()
+    assert wait_for(lambda: made.run.batches == [[(0, 0), (1, 0)]])
+    made.feeds[0].push()
+
+    file = tmp_path / "other.txt"
+    file.write_text("[property]\nadaptive-batching=0\nbatch-size=1\n")
+    made.muxer.set_property("config-file-path", str(file))
+
+    # The frame that waited for ten minutes is a full batch now.
+    assert wait_for(lambda: made.run.batches[1:] == [[(0, 1)]])
+
+
+def test_a_file_that_cannot_be_read_while_frames_flow_leaves_the_defaults(
+    tmp_path: Path, stopper: list[Any]
+) -> None:
+    made = NewMux(tmp_path, "overall-min-fps-n=1\noverall-min-fps-d=600\n")
+    stopper.append(made)
+    for feed in made.feeds:
+        feed.push()
+    assert wait_for(lambda: made.run.batches == [[(0, 0), (1, 0)]])
+    made.feeds[0].push()
+
+    made.muxer.set_property("config-file-path", str(tmp_path / "gone.txt"))
+
+    # By the parser's five batches a second.
+    assert wait_for(lambda: made.run.batches[1:] == [[(0, 1)]])
+    message = made.pipeline.get_bus().pop_filtered(Gst.MessageType.WARNING)
+    assert "gone.txt" in message.parse_warning()[0].message
+
+
 def test_max_fps_control_holds_full_batches_back(tmp_path: Path, stopper: list[Any]) -> None:
     made = NewMux(tmp_path, "max-fps-control=1\noverall-max-fps-n=5\n")
     stopper.append(made)

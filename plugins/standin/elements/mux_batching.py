@@ -29,6 +29,10 @@ class LegacyBatching:
         """Return how many frames make a full batch, given the pads that have not ended."""
         return max(1, min(self.batch_size, open_pads * self.per_source(pads)))
 
+    def told_size(self, pads: int) -> int:  # noqa: ARG002  the other muxer looks at them
+        """Return what is told downstream of a batch's size."""
+        return self.batch_size
+
     def room(self, *, pads: int, open_pads: int) -> int:  # noqa: ARG002  as below
         """Return how many frames of one source may wait."""
         return self.per_source(pads) + _SPARE_FRAMES
@@ -77,6 +81,10 @@ class NewBatching:
     def full_at(self, *, pads: int, open_pads: int) -> int:  # noqa: ARG002  as above
         """Return how many frames make a full batch, given the pads that have not ended."""
         return max(1, open_pads if self.adaptive else self.batch_size)
+
+    def told_size(self, pads: int) -> int:
+        """Return what is told downstream of a batch's size: get_config_batch_size of 9.1."""
+        return max(self.batch_size, pads) if self.adaptive else self.batch_size
 
     def room(self, *, pads: int, open_pads: int) -> int:
         """Return how many frames of one source may wait: SinkPad::wait_if_queue_full of 9.1."""

@@ -4,13 +4,16 @@ import threading
 import time
 from typing import Any
 
+from plugins.standin import buffer_meta, events
 from plugins.standin import element as base
-from plugins.standin import events
-from plugins.standin.elements.mux_batching import Batching
+from plugins.standin.elements.mux_batching import Batching, LegacyBatching
 from plugins.standin.elements.mux_input import Frame, Input
 from plugins.standin.elements.mux_out import Out
 from plugins.standin.elements.mux_sync import Sync
 from plugins.standin.gst import Gst, GstVideo
+from plugins.standin.metadata import NvDsFrameMeta
+from plugins.standin.pixels import bare
+from plugins.standin.queries import answer_batch_size
 
 _FRAME_CAPS = "video/x-raw, format=(string){NV12, RGBA}"
 _BATCH_CAPS = "video/x-raw(memory:NVMM), format=(string){NV12, RGBA}"
@@ -30,8 +33,10 @@ class MuxCore(Gst.Element):
 
     def __init__(self) -> None:
         super().__init__()
-        self.batching: Batching
+        # Until READY it tells batch-size and no more.
+        self.batching: Batching = LegacyBatching(batch_size=0, timeout_us=-1)
         self.sync: Sync | None = None
+        self.keeps_metadata = False
         self.attach_sys_ts = True
         self.drop_pipeline_eos = False
         self.frame_duration_ns: int | None = None
@@ -47,6 +52,7 @@ class MuxCore(Gst.Element):
         self.last_batch_s = 0.0
         self.eos_sent = False
         src = Gst.Pad.new_from_template(self.get_pad_template("src"), "src")
+        src.set_query_function_full(lambda pad, parent, query: parent.on_src_query(pad, query))
         self.add_pad(src)
         self.out = Out(src)
         base.cure_floating(self)
@@ -94,6 +100,19 @@ class MuxCore(Gst.Element):
         """Find a pad's source; None when it was just released."""
         return self.inputs.get(int(pad.get_name().removeprefix("sink_")))
 
+    def told_size(self) -> int:
+        """Return what caps, metadata and elements downstream are told of a batch's size."""
+        return self.batching.told_size(len(self.inputs))
+
+    def has_caps(self) -> bool:
+        """Tell whether any source has told what its frames are."""
+        return any(source.info is not None for source in self.inputs.values())
+
+    @base.guarded(False)
+    def on_src_query(self, pad: Gst.Pad, query: Gst.Query) -> bool:
+        """Tell how many frames a batch may have."""
+        return answer_batch_size(query, self.told_size()) or bool(pad.query_default(self, query))
+
     # Upstream threads
 
     @base.guarded(Gst.FlowReturn.ERROR)
@@ -101,6 +120,7 @@ class MuxCore(Gst.Element):
         """Queue a frame; waits while the source is ahead."""
         ntp_ns, arrived_s = time.time_ns(), time.monotonic()
         arrived_ns = self.running_now_ns() if self.sync is not None else None
+        buffer, kept = self._unpacked(buffer)
         with self.changed:
             while True:
                 source = self.input_of(pad)
@@ -119,9 +139,23 @@ class MuxCore(Gst.Element):
             if source.idle:
                 source.idle = False
                 self.out.pts.began(self.running_now_ns())
-            source.add_frame(buffer, ntp_ns, arrived_s, arrived_ns)
+            source.add_frame(buffer, ntp_ns, arrived_s, arrived_ns, kept)
             self.changed.notify_all()
         return Gst.FlowReturn.OK
+
+    def _unpacked(self, buffer: Gst.Buffer) -> tuple[Gst.Buffer, NvDsFrameMeta | None]:
+        """Part a frame that was in a batch before from its metadata.
+
+        What is kept stays as it is, pad_index and frame_num too: copy_meta of 9.1's
+        gstnvstreammux_pads.cpp.
+        """
+        before = buffer_meta.get(buffer)
+        if before is None:
+            return buffer, None
+        plain = bare(buffer)
+        base.set_times(hash(plain), pts_ns=buffer.pts, duration_ns=buffer.duration)
+        keeps = self.keeps_metadata and before.frames
+        return plain, before.copy().frames[0] if keeps else None
 
     @base.guarded(False)
     def on_event(self, pad: Gst.Pad, event: Gst.Event) -> bool:
@@ -230,7 +264,8 @@ class MuxCore(Gst.Element):
 
     def _step(self) -> bool:
         """Push one batch, or the events that are due; False when the thread is to end."""
-        self._ask_latency()
+        if self.sync is not None:
+            self.sync.ask(self.sinkpads)
         with self.changed:
             taken = self._wait()
             if taken is None:
@@ -352,19 +387,6 @@ class MuxCore(Gst.Element):
             self.next_index = taken[-1][0].index + 1
             self.changed.notify_all()
         return taken
-
-    def _ask_latency(self) -> None:
-        """Ask the sources, once they have begun, how late a live frame of theirs may be."""
-        if self.sync is None or self.sync.upstream_ns is not None:
-            return
-        answers = []
-        for pad in self.sinkpads:
-            query = Gst.Query.new_latency()
-            if pad.has_current_caps() and pad.peer_query(query):
-                answers.append(query.parse_latency()[:2])
-        if answers:
-            live = any(live for live, _ in answers)
-            self.sync.heard(live=live, least_ns=max(int(least) for _, least in answers))
 
     def _send_eos(self) -> None:
         """Tell of the end once all sources have ended and drained."""

@@ -9,11 +9,17 @@ from typing import Any
 from plugins.standin import element as base
 from plugins.standin.elements.mux_ntp import CameraClock
 from plugins.standin.gst import Gst, GstVideo
+from plugins.standin.metadata import NvDsFrameMeta
 
 
 @dataclass(frozen=True)
 class Frame:
-    """A frame that waits for its batch; `arrived_ns` is in running time, with sync-inputs."""
+    """A frame that waits for its batch.
+
+    Attributes:
+        arrived_ns: in running time, with sync-inputs.
+        kept: the metadata that it has from a batch before, if it keeps it.
+    """
 
     serial: int
     buffer: Gst.Buffer
@@ -21,6 +27,7 @@ class Frame:
     ntp_ns: int
     arrived_s: float
     arrived_ns: int | None
+    kept: NvDsFrameMeta | None = None
 
 
 @dataclass(frozen=True)
@@ -57,12 +64,17 @@ class Input:
         self._serials = itertools.count()
 
     def add_frame(
-        self, buffer: Gst.Buffer, ntp_ns: int, arrived_s: float, arrived_ns: int | None
+        self,
+        buffer: Gst.Buffer,
+        ntp_ns: int,
+        arrived_s: float,
+        arrived_ns: int | None,
+        kept: NvDsFrameMeta | None = None,
     ) -> None:
         """Queue a frame."""
         assert self.info is not None
         serial = next(self._serials)
-        frame = Frame(serial, buffer, self.info, ntp_ns, arrived_s, arrived_ns)
+        frame = Frame(serial, buffer, self.info, ntp_ns, arrived_s, arrived_ns, kept)
         self.frames.append(frame)
 
     def add_note(self, kind: str, value: Any = None) -> None:

@@ -24,7 +24,6 @@ class Out:
     def __init__(self, pad: Gst.Pad) -> None:
         self.pad = pad
         self.wh: tuple[int, int] | None = None
-        self.batch_size = 1
         self.pts: OutPts = FirstFramePts()
         self.stream_started = self.segment_sent = False
 
@@ -68,25 +67,26 @@ class Out:
 
     def push(self, taken: list[tuple[Input, Frame]]) -> Gst.FlowReturn:
         """Send a batch; the list is emptied, so that nothing keeps its frames alive."""
-        batch = NvDsBatchMeta(self.batch_size)
+        batch = NvDsBatchMeta(self._core().told_size())
         for batch_id, (source, frame) in enumerate(taken):
             info = frame.info
             batch.surfaces.append(
                 Surface(info.width, info.height, info.finfo.name, buffer=frame.buffer, info=info)
             )
-            batch.frames.append(self._frame_meta(source, frame, batch_id))
+            meta = frame.kept or self._frame_meta(source, frame)
+            meta.batch_id, meta.base_meta.batch_meta = batch_id, batch
+            batch.frames.append(meta)
         pts_ns = self.pts.of([source.running_ns(frame.buffer.pts) for source, frame in taken])
         duration_ns = taken[0][1].buffer.duration
         taken.clear()
         address = base.new_batch_buffer(batch, pts_ns=pts_ns, duration_ns=duration_ns)
-        del batch, frame
+        del batch, frame, meta
         return base.push(self.pad, address)
 
-    def _frame_meta(self, source: Input, waited: Frame, batch_id: int) -> NvDsFrameMeta:
+    def _frame_meta(self, source: Input, waited: Frame) -> NvDsFrameMeta:
         frame = NvDsFrameMeta()
         frame.pad_index = source.index
         frame.source_id = source.source_id
-        frame.batch_id = batch_id
         frame.frame_num = source.frame_num
         source.frame_num += 1
         frame.buf_pts = waited.buffer.pts
@@ -102,9 +102,12 @@ class Out:
         self.pad.push_event(Gst.Event.new_sink_message("stream-eos", message))
         self.pad.push_event(events.make_stream_eos(index))
 
+    def _core(self) -> Any:
+        # By the pad, since a reference of its own would keep the core alive for ever.
+        return self.pad.get_parent_element()
+
     def _owner(self) -> Any:
-        core = self.pad.get_parent_element()
-        return core.get_parent() or core
+        return self._core().get_parent() or self._core()
 
     def _start_stream(self) -> None:
         if not self.stream_started:
@@ -123,5 +126,5 @@ class Out:
         return Gst.Caps.from_string(
             f"video/x-raw(memory:NVMM), format=(string){info.finfo.name}, width={width}, "
             f"height={height}, framerate=(fraction){info.fps_n}/{info.fps_d}, "
-            f"batch-size={self.batch_size}, num-surfaces-per-frame=1"
+            f"batch-size={self._core().told_size()}, num-surfaces-per-frame=1"
         )

@@ -1,4 +1,4 @@
-"""sync-inputs: which frames may enter a batch now. Plain arithmetic on running times in ns.
+"""sync-inputs: which frames may enter a batch now, by running times in ns.
 
 The new muxer holds every frame back for its least-rate period, so that frames of one moment meet;
 from then on a frame is on time for as long as upstream is allowed to be late, and is dropped
@@ -6,7 +6,10 @@ afterwards (NvTimeSync::get_synch_info of 9.1's gstnvtimesynch.cpp). Of the lega
 manual speaks: a frame waits for its own time, and one that comes later than allowed is dropped.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+
+from plugins.standin.gst import Gst
 
 
 @dataclass
@@ -23,6 +26,19 @@ class Sync:
     hold_ns: int
     max_latency_ns: int
     upstream_ns: int | None = None
+
+    def ask(self, sinkpads: Iterable[Gst.Pad]) -> None:
+        """Ask the sources, once they have begun, how late a live frame of theirs may be."""
+        if self.upstream_ns is not None:
+            return
+        answers = []
+        for pad in sinkpads:
+            query = Gst.Query.new_latency()
+            if pad.has_current_caps() and pad.peer_query(query):
+                answers.append(query.parse_latency()[:2])
+        if answers:
+            live = any(live for live, _ in answers)
+            self.heard(live=live, least_ns=max(int(least) for _, least in answers))
 
     def heard(self, *, live: bool, least_ns: int) -> None:
         """Take upstream's answer to a latency query."""

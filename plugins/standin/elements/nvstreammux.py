@@ -13,7 +13,7 @@ from plugins.standin.elements.mux_config import load_mux_config
 from plugins.standin.elements.mux_core import MuxCore
 from plugins.standin.elements.mux_pts import CountingPts, FirstFramePts, NewestFramePts, OutPts
 from plugins.standin.elements.mux_sync import Sync
-from plugins.standin.elements.retag import FRAME_CAPS, ToSystem
+from plugins.standin.elements.retag import FRAME_CAPS, ToFrames
 from plugins.standin.gst import Gst, structure_of
 
 # For the checker the mix-in is a bin; at run time it must not be (see _Muxer).
@@ -34,6 +34,8 @@ _FLAGS = (
     "frame-num-reset-on-eos",
     "frame-num-reset-on-stream-reset",
 )
+# What sync-inputs' rule is made of.
+_OF_SYNC = ("sync-inputs", "max-latency", "batched-push-timeout", "config-file-path")
 _COMMON = (
     base.boolean("attach-sys-ts", True),
     base.boolean("drop-pipeline-eos"),
@@ -60,6 +62,7 @@ class _Muxer(base.Settings, _Bin):
         """Build the inside; the subclass's __init__ calls it."""
         self.start_settings()
         self.core = MuxCore()
+        self.ready = False
         self.add(self.core)
         template = self.get_pad_template("src")
         ghost = Gst.GhostPad.new_from_template("src", self.core.out.pad, template)
@@ -83,12 +86,16 @@ class _Muxer(base.Settings, _Bin):
                 f"num-surfaces-per-frame: {self.settings['num-surfaces-per-frame']}, want 1: no "
                 "stand-in gives more than one surface in a frame; set it on the device alone"
             )
-        duration_ms = self.settings["frame-duration"]
-        self.core.frame_duration_ns = None if duration_ms in (-1, _OFF) else duration_ms * 10**6
         self.core.batching = self.batching()
-        self.core.out.batch_size = self.core.batching.batch_size
         self.core.out.pts = NewestFramePts() if self.settings["sync-inputs"] else self.STAMPS()
         self.core.sync = self._sync()
+        self._hand_over()
+        self.ready = True
+
+    def _hand_over(self) -> None:
+        """Give the core what it looks at frame by frame."""
+        duration_ms = self.settings["frame-duration"]
+        self.core.frame_duration_ns = None if duration_ms in (-1, _OFF) else duration_ms * 10**6
         for name in _FLAGS:
             setattr(self.core, name.replace("-", "_"), self.settings[name])
 
@@ -99,16 +106,23 @@ class _Muxer(base.Settings, _Bin):
         return Sync(hold_ns, self.settings["max-latency"])
 
     def changed(self, name: str, value: Any) -> None:
-        """Take what may be set while frames flow: the batches' timeout and the time to be late."""
+        """Take what may be set while frames flow; batched-push-timeout from the first caps on."""
         core = self.core
         with core.changed:
-            if not any(source.info is not None for source in core.inputs.values()):
-                return
-            if name == "batched-push-timeout":
+            self._hand_over()
+            if name == "batch-size":
+                core.batching = dataclasses.replace(core.batching, batch_size=value)
+            elif name == "config-file-path" and self.ready:
+                core.batching = self.from_new_file()
+            elif name == "batched-push-timeout" and core.has_caps():
                 core.batching = self.with_timeout(core.batching, value)
-            if name in ("batched-push-timeout", "max-latency"):
+            if self.ready and name in _OF_SYNC:
                 core.sync = self._sync()
-                core.changed.notify_all()
+            core.changed.notify_all()
+
+    def from_new_file(self) -> Batching:
+        """Return when to push as another config file says, which the new muxer alone has."""
+        raise NotImplementedError
 
     def with_timeout(self, batching: Any, timeout_us: int) -> Batching:
         """Return the same batching with another batched-push-timeout."""
@@ -169,6 +183,8 @@ class _Muxer(base.Settings, _Bin):
                     f"{self.get_name()}: {error}",
                 )
                 return Gst.StateChangeReturn.FAILURE
+        elif transition == Gst.StateChange.READY_TO_NULL:
+            self.ready = False
         return Gst.Bin.do_change_state(self, transition)
 
 
@@ -248,7 +264,7 @@ class NvStreamMux(_Muxer, Gst.Bin):
         scale = Gst.ElementFactory.make("videoscale", None)
         sized = Gst.ElementFactory.make("capsfilter", None)
         self._configure(scale, sized)
-        return [ToSystem(), Gst.ElementFactory.make("videoconvert", None), scale, sized]
+        return [ToFrames(), Gst.ElementFactory.make("videoconvert", None), scale, sized]
 
     def _configure(self, scale: Gst.Element, sized: Gst.Element) -> None:
         # NVIDIA's 0 is nearest and 1 bilinear, as are videoscale's; 2 to 5 are cubic and better.
@@ -288,6 +304,7 @@ class NewNvStreamMux(_Muxer, Gst.Bin):
     def __init__(self) -> None:
         super().__init__()
         self.start()
+        self.core.keeps_metadata = True
 
     def do_request_new_pad(self, template: Any, name: str | None, _caps: Any) -> Gst.Pad | None:
         """Make a sink pad."""
@@ -306,9 +323,22 @@ class NewNvStreamMux(_Muxer, Gst.Bin):
         least = max(1, 1_000_000 // timeout_us)
         return dataclasses.replace(batching, min_fps=least)  # type: ignore[no-any-return]  # the same class
 
+    def from_new_file(self) -> Batching:
+        """Return when to push as another config file says.
+
+        configure_module of 9.1 makes the policy anew at any time: what the file leaves out has
+        the parser's defaults, and so has all of a file that cannot be read.
+        """
+        try:
+            return self.batching()
+        except ValueError as error:
+            text = f"{self.get_name()}: {error}; the muxer's defaults hold until then"
+            base.post_warning(self, Gst.LibraryError, Gst.LibraryError.SETTINGS, text)
+            return NewBatching(batch_size=self.settings["batch-size"])
+
     def chain(self) -> list[Gst.Element]:
         """Take frames as they are."""
-        return [ToSystem()]
+        return [ToFrames()]
 
     def batching(self) -> Batching:
         """Return when to push: as the config file says, else as the properties do.

@@ -26,6 +26,7 @@ from plugins.standin.nvtracker.config import NO_ESTIMATOR, TrackerConfig, load_t
 from plugins.standin.nvtracker.frame_update import FrameUpdater
 from plugins.standin.nvtracker.past_pool import PastPool
 from plugins.standin.nvtracker.sub_batches import NONE, Places, file_of, parse_sub_batches
+from plugins.standin.queries import ask_batch_size
 from plugins.standin.tracker_meta import NvDsTargetMiscDataBatch
 from ropewatch.errors import ModelError
 
@@ -33,6 +34,8 @@ log = logging.getLogger("ropewatch.standin.nvtracker")
 
 CAPS = "video/x-raw(memory:NVMM), format=(string){ NV12, RGBA }"
 NEW_IDS_AFTER_RESET, FROM_ZERO_AFTER_EOS = 1, 2
+# NvTrackerProc::init copies the rest of the configuration.
+_LIVE = "tracking-id-reset-mode"
 _NVIDIA_LIBRARY = "libnvds_nvmultiobjecttracker.so"
 
 
@@ -71,16 +74,21 @@ class NvTracker(BatchTransform):
         self._pools: list[PastPool] = []
         # A second ll-config-file is appended to the first one, as in the plugin.
         self._files: list[str] = []
+        self._batch_size = 1
+        self._surface_type = 0
+        self._from_zero = False
         super().__init__()
         # What holds until it is set, whatever the property's declared default says.
         self.settings["tracking-id-reset-mode"] = NEW_IDS_AFTER_RESET
 
     def changed(self, name: str, value: Any) -> None:
-        """Take what may change while it runs."""
-        if name == "display-tracking-id" and self._updater is not None:
-            self._updater.show_id = value
-        elif name == "ll-config-file":
+        """Note another configuration file; say of what is set too late that it is."""
+        if name == "ll-config-file":
             self._files += (value or "").removesuffix(";").split(";")
+        if self._updater is not None and name != _LIVE:
+            log.warning(
+                "nvtracker reads %s when it starts, as on the device; stop it (READY) first", name
+            )
 
     def do_start(self) -> bool:
         """Read the configuration; what is wrong is said on the bus and nothing starts."""
@@ -93,6 +101,8 @@ class NvTracker(BatchTransform):
         return True
 
     def _start(self) -> None:
+        # Asked once, as by the plugin; where nobody answers it is 1.
+        self._batch_size = ask_batch_size(self.get_static_pad("sink")) or 1
         batches, wrong = parse_sub_batches(self.settings["sub-batches"] or "")
         twice = [
             pad
@@ -118,6 +128,8 @@ class NvTracker(BatchTransform):
             raise ModelError(
                 f"tracker-width, tracker-height: {width}x{height}, want both above 0; set them"
             )
+        self._surface_type = self.settings["tracking-surface-type"]
+        self._from_zero = bool(self.settings[_LIVE] & FROM_ZERO_AFTER_EOS)
         numbers = re.findall(r"\d+", self.settings["operate-on-class-ids"] or "")
         self._updater = FrameUpdater(
             tracker_wh=(width, height),
@@ -136,10 +148,17 @@ class NvTracker(BatchTransform):
     def do_stop(self) -> bool:
         """Forget all streams."""
         self._streams.clear()
+        self._updater = None
         return True
 
     def on_batch(self, batch: NvDsBatchMeta, buffer: Gst.Buffer) -> None:  # noqa: ARG002  the base's signature
         """Track each frame in order; each sub-batch has a past-frame meta of its own."""
+        if len(batch.frames) > self._batch_size:
+            raise ValueError(
+                f"Frame number in input batch exceeds maximum batch size: {len(batch.frames)} "
+                f"frames, want at most the {self._batch_size} that nvstreammux told when the "
+                f"pipeline started; set its batch-size to the most sources there will ever be"
+            )
         with batch.meta_mutex:
             for number, frames in self._dispatched(batch):
                 # Taken before the work, so that what becomes known meanwhile may be lost.
@@ -155,7 +174,7 @@ class NvTracker(BatchTransform):
 
     def _dispatched(self, batch: NvDsBatchMeta) -> Iterator[tuple[int, list[NvDsFrameMeta]]]:
         """Yield what each low-level tracker gets of a batch: by rounds of a source's frames."""
-        wanted = self.settings["tracking-surface-type"]
+        wanted = self._surface_type
         seen: Counter[int] = Counter()
         rounds: dict[tuple[int, int], list[NvDsFrameMeta]] = {}
         for frame in batch.frames:
@@ -177,9 +196,8 @@ class NvTracker(BatchTransform):
         surface = batch.surfaces[frame.batch_id]
         stream, frame_wh = self._stream(frame.pad_index), (surface.width, surface.height)
         most = max(config.max_targets for config in self._configs)
-        from_zero = bool(self.settings["tracking-id-reset-mode"] & FROM_ZERO_AFTER_EOS)
         self._updater.update(
-            frame, stream, frame_wh=frame_wh, max_objects=most, from_zero=from_zero
+            frame, stream, frame_wh=frame_wh, max_objects=most, from_zero=self._from_zero
         )
         if past is not None and stream.past:
             told = self._updater.past_of(stream, stream_id=frame.pad_index, frame_wh=frame_wh)
@@ -206,7 +224,7 @@ class NvTracker(BatchTransform):
 
     def on_source_event(self, kind: str, pad_index: int) -> None:
         """Drop a stream's targets when it goes, and as tracking-id-reset-mode says."""
-        mode = self.settings["tracking-id-reset-mode"]
+        mode = self.settings[_LIVE]
         gone = kind == events.PAD_DELETED
         ended = kind == events.STREAM_EOS and mode & FROM_ZERO_AFTER_EOS
         reset = kind == events.STREAM_RESET and mode & NEW_IDS_AFTER_RESET

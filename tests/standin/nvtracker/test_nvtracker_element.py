@@ -26,9 +26,14 @@ def pipeline() -> Iterator[Any]:
     made.set_state(Gst.State.NULL)
 
 
-def started(pipeline: Any, *, config: str = str(IOU), **properties: Any) -> Any:
-    element = Gst.ElementFactory.make("nvtracker")
-    pipeline.add(element)
+def started(
+    pipeline: Any, *, config: str = str(IOU), batch_size: int = 3, **properties: Any
+) -> Any:
+    muxer, element = (Gst.ElementFactory.make(name) for name in ("nvstreammux", "nvtracker"))
+    for item in (muxer, element):
+        pipeline.add(item)
+    muxer.link(element)
+    muxer.set_property("batch-size", batch_size)
     element.set_property("ll-config-file", config)
     for name, value in properties.items():
         element.set_property(name.replace("_", "-"), value)
@@ -112,6 +117,35 @@ def test_files_that_are_set_later_stand_behind_the_first(pipeline: Any) -> None:
     assert ids(element, 0) == [[0]]
 
 
+def test_more_frames_than_the_muxer_told_at_the_start_stop_the_pipeline(pipeline: Any) -> None:
+    element = started(pipeline, batch_size=2)
+    assert ids(element, 0, 1) == [[0], [0]]
+
+    with pytest.raises(ValueError, match="maximum batch size: 3 frames, want at most the 2"):
+        element.on_batch(batch_of(0, 1, 2), None)
+
+
+def test_what_is_set_while_it_runs_waits_for_the_next_start_and_says_so(
+    pipeline: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    element = started(pipeline)
+    assert ids(element, 0) == [[0]]
+
+    element.set_property("display-tracking-id", False)
+    element.set_property("ll-config-file", str(tmp_path / "gone.yml"))
+    batch = batch_of(0)
+    element.on_batch(batch, None)
+
+    assert batch.frames[0].objects[0].text_params.stand_in_text() == "person 0"
+    for name in ("display-tracking-id", "ll-config-file"):
+        assert f"nvtracker reads {name} when it starts" in caplog.text
+    element.do_stop()
+    assert element.do_start()
+    batch = batch_of(0)
+    element.on_batch(batch, None)
+    assert batch.frames[0].objects[0].text_params.stand_in_text() == "person"
+
+
 def test_a_source_of_no_sub_batch_stops_the_pipeline(pipeline: Any) -> None:
     element = started(pipeline, sub_batches="0;1")
 
@@ -141,7 +175,7 @@ def test_past_frame_metas_are_as_many_as_the_pool_holds(
         "TargetManagement:\n  probationAge: 0\n  maxTargetsPerStream: 7\n"
         "StateEstimator:\n  stateEstimatorType: 1\n"
     )
-    element = started(pipeline, config=str(simple), user_meta_pool_size=2)
+    element = started(pipeline, config=str(simple), user_meta_pool_size=2, tracking_surface_type=2)
     batches = [batch_of(0) for _ in range(4)]
     batches[1].frames[0].objects.clear()
 
@@ -154,7 +188,6 @@ def test_past_frame_metas_are_as_many_as_the_pool_holds(
 
     (past,) = past_metas(batches[3])
     # Also of a batch of which nothing is tracked.
-    element.set_property("tracking-surface-type", 2)
     other = batch_of(0)
     other.frames[0].surface_type = 1
     batches[1].user_metas.clear()
