@@ -2,8 +2,13 @@
 
 import itertools
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
+import yaml
+
+from ropewatch.incidents import IncidentEvent
+from ropewatch.monitor import SourceMonitor
 from ropewatch.observations import BoxLtwh, FrameObservation, PersonObservation
 from ropewatch.settings import SiteSettings
 
@@ -32,6 +37,27 @@ def site_data(**decision: Any) -> dict[str, Any]:
         "decision": {"threshold": 0.5, **decision},
         "mqtt": {"host": "127.0.0.1"},
     }
+
+
+def site_with(key: str, value: Any) -> dict[str, Any]:
+    """Return a good site with one value changed, by dotted key."""
+    data = site_data()
+    target: Any = data
+    *parents, last = key.split(".")
+    for part in parents:
+        target = target[int(part)] if isinstance(target, list) else target.setdefault(part, {})
+    if isinstance(target, list):
+        target[int(last)] = value
+    else:
+        target[last] = value
+    return data
+
+
+def write_site(folder: Path, data: dict[str, Any] | str) -> Path:
+    """Save a site file, made of data or as it is."""
+    path = folder / "site.yaml"
+    path.write_text(data if isinstance(data, str) else yaml.safe_dump(data))
+    return path
 
 
 def site(**decision: Any) -> SiteSettings:
@@ -68,3 +94,13 @@ def frame(ts_s: float, persons: Sequence[PersonObservation] = ()) -> FrameObserv
         detector_ran=True,
         persons=tuple(persons),
     )
+
+
+def new_monitor(**decision: Any) -> SourceMonitor:
+    """Watch cam1; its incidents are counted."""
+    return SourceMonitor("cam1", site(**decision), new_ids())
+
+
+def run(monitor: SourceMonitor, *frames: FrameObservation) -> list[IncidentEvent]:
+    """Return the events of all frames."""
+    return [event for each in frames for event in monitor.update(each).events]

@@ -1,7 +1,5 @@
 """Two people who cross: who is who may become uncertain, an unsafe person may not be lost."""
 
-from typing import Any
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -9,15 +7,11 @@ from hypothesis import strategies as st
 from ropewatch.incidents import EndReason, IncidentEvent, Phase
 from ropewatch.monitor import SourceMonitor
 from ropewatch.observations import BoxLtwh, FrameObservation, PersonObservation
-from tests.core.builders import S, frame, new_ids, seen, site
+from tests.core.builders import S, frame, new_monitor, seen
 
 FPS = 10
 STEP_PX = 12.0
 WALK_S = 4.0
-
-
-def _monitor(**decision: Any) -> SourceMonitor:
-    return SourceMonitor("cam1", site(**decision), new_ids())
 
 
 def _box(left_px: float) -> BoxLtwh:
@@ -68,7 +62,7 @@ def _open_at_each_frame(
 
 @pytest.mark.parametrize("strategy", ["reference", "track"])
 def test_crossing_with_steady_ids_keeps_evidence_and_says_that_they_crossed(strategy: str) -> None:
-    monitor = _monitor(open_after_s=0.5, smoothing={"strategy": strategy})
+    monitor = new_monitor(open_after_s=0.5, smoothing={"strategy": strategy})
 
     _, events = _open_at_each_frame(monitor, _walk((1, 2), (1, 2)))
     (start,) = events
@@ -95,7 +89,7 @@ def test_crossing_with_steady_ids_keeps_evidence_and_says_that_they_crossed(stra
 def test_unsafe_person_has_an_incident_at_every_moment_of_a_crossing_that_mixes_up_ids(
     ids_after: tuple[int | None, int | None], hidden_s: float, strategy: str
 ) -> None:
-    monitor = _monitor(smoothing={"strategy": strategy})
+    monitor = new_monitor(smoothing={"strategy": strategy})
     walk = _walk((1, 2), ids_after, hidden_s)
     frames = walk + _stand(walk[-1], 6, walk[-1].persons)
 
@@ -111,7 +105,7 @@ def test_unsafe_person_has_an_incident_at_every_moment_of_a_crossing_that_mixes_
 
 
 def test_swap_of_ids_is_told_in_the_evidence_of_both_incidents() -> None:
-    monitor = _monitor()
+    monitor = new_monitor()
     walk = _walk((1, 2), (2, 1))
 
     _, events = _open_at_each_frame(monitor, walk + _stand(walk[-1], 6, walk[-1].persons))
@@ -128,7 +122,7 @@ def test_swap_of_ids_is_told_in_the_evidence_of_both_incidents() -> None:
 
 
 def test_nobody_is_cleared_by_scores_of_a_crossing() -> None:
-    monitor = _monitor(open_after_s=0, close_after_s=0.5)
+    monitor = new_monitor(open_after_s=0, close_after_s=0.5)
     monitor.update(frame(0, [seen(0.9, 1, _box(100)), seen(0.1, 2, _box(110))]))
 
     for n in range(1, 40):
@@ -150,7 +144,7 @@ def test_whatever_ids_do_in_a_crowd_of_two_the_unsafe_one_is_alarmed_in_time(
     swaps: list[bool], dropped: set[int]
 ) -> None:
     """Ids swap at will every 0.4 s while two people stand in one another's way."""
-    monitor = _monitor(max_evidence_age_s=5)
+    monitor = new_monitor(max_evidence_age_s=5)
     flips = [flip for flip in swaps for _ in range(4)]
 
     opened = False

@@ -2,7 +2,6 @@
 
 import math
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
@@ -11,28 +10,28 @@ from ropewatch.evidence import MAX_POINTS, Evidence, TrackStart, TrailPoint
 from ropewatch.incidents import Acknowledgement, EndReason, IncidentEvent, Phase, Snapshot
 from ropewatch.judging import ZoneSettings
 from ropewatch.monitor import SourceMonitor
-from ropewatch.observations import BoxLtwh, FrameObservation, PersonObservation
-from tests.core.builders import FRAME_WH_PX, HERE, IMMEDIATE, THERE, S, frame, new_ids, seen, site
+from ropewatch.observations import BoxLtwh, PersonObservation
+from tests.core.builders import (
+    FRAME_WH_PX,
+    HERE,
+    IMMEDIATE,
+    THERE,
+    S,
+    frame,
+    new_ids,
+    new_monitor,
+    run,
+    seen,
+    site,
+)
 
 CROP: BoxLtwh = (50.0, 76.0, 150.0, 324.0)
 
 
-def _monitor(**decision: Any) -> SourceMonitor:
-    return SourceMonitor("cam1", site(**decision), new_ids())
-
-
-def _run(monitor: SourceMonitor, *frames: FrameObservation) -> list[IncidentEvent]:
-    return [event for each in frames for event in monitor.update(each).events]
-
-
-def _moved(dx_px: float, box: BoxLtwh = HERE) -> BoxLtwh:
-    return (box[0] + dx_px, *box[1:])
-
-
 def test_incident_starts_once_and_ends_with_rope_seen() -> None:
-    monitor = _monitor(open_after_s=0.2, close_after_s=0.4)
+    monitor = new_monitor(open_after_s=0.2, close_after_s=0.4)
 
-    events = _run(
+    events = run(
         monitor,
         *(frame(0.1 * n, [seen(0.9)]) for n in range(5)),
         *(frame(0.1 * n, [seen(0.1)]) for n in range(5, 11)),
@@ -48,9 +47,9 @@ def test_incident_starts_once_and_ends_with_rope_seen() -> None:
 
 
 def test_start_carries_what_it_rests_on() -> None:
-    monitor = _monitor(threshold=0.461, open_after_s=0.1)
+    monitor = new_monitor(threshold=0.461, open_after_s=0.1)
 
-    (start,) = _run(monitor, frame(0, [seen(0.8)]), frame(0.1, [seen(0.7, crop=CROP)]))
+    (start,) = run(monitor, frame(0, [seen(0.8)]), frame(0.1, [seen(0.7, crop=CROP)]))
 
     assert start == IncidentEvent(
         phase=Phase.START,
@@ -82,7 +81,7 @@ def test_start_carries_what_it_rests_on() -> None:
 
 
 def test_verdicts_are_aligned_with_the_persons() -> None:
-    monitor = _monitor(**IMMEDIATE)
+    monitor = new_monitor(**IMMEDIATE)
 
     result = monitor.update(
         frame(0, [seen(0.1, object_id=4), seen(0.9, object_id=2, box=THERE), seen(object_id=9)])
@@ -96,7 +95,7 @@ def test_verdicts_are_aligned_with_the_persons() -> None:
 
 
 def test_verdict_without_fresh_score_ages_into_unknown_and_does_not_close() -> None:
-    monitor = _monitor(open_after_s=0, close_after_s=0, max_evidence_age_s=1)
+    monitor = new_monitor(open_after_s=0, close_after_s=0, max_evidence_age_s=1)
     monitor.update(frame(0, [seen(0.9)]))
 
     young = monitor.update(frame(1.0, [seen()]))
@@ -115,9 +114,9 @@ def test_verdict_without_fresh_score_ages_into_unknown_and_does_not_close() -> N
 
 
 def test_open_incident_is_told_again_every_so_often() -> None:
-    monitor = _monitor(open_after_s=0, update_every_s=1)
+    monitor = new_monitor(open_after_s=0, update_every_s=1)
 
-    events = _run(monitor, *(frame(0.25 * n, [seen(0.9)]) for n in range(10)))
+    events = run(monitor, *(frame(0.25 * n, [seen(0.9)]) for n in range(10)))
 
     assert [(e.phase, e.pts_ns / S) for e in events] == [
         (Phase.START, 0),
@@ -127,20 +126,20 @@ def test_open_incident_is_told_again_every_so_often() -> None:
 
 
 def test_no_regular_updates_when_update_every_is_zero() -> None:
-    monitor = _monitor(open_after_s=0, update_every_s=0)
+    monitor = new_monitor(open_after_s=0, update_every_s=0)
 
-    assert len(_run(monitor, *(frame(0.5 * n, [seen(0.9)]) for n in range(200)))) == 1
+    assert len(run(monitor, *(frame(0.5 * n, [seen(0.9)]) for n in range(200)))) == 1
 
 
 PICTURE = Snapshot("ab" * 32, 1000, (640, 360), 0)
 
 
 def test_a_picture_is_told_in_an_update_once_and_carried_to_the_end() -> None:
-    monitor = _monitor(open_after_s=0, update_every_s=0)
-    (start,) = _run(monitor, frame(0, [seen(0.9)]))
+    monitor = new_monitor(open_after_s=0, update_every_s=0)
+    (start,) = run(monitor, frame(0, [seen(0.9)]))
 
     attached = monitor.attach(start.incident_id, PICTURE)
-    events = _run(monitor, *(frame(0.25 * n, [seen(0.9)]) for n in range(1, 4)))
+    events = run(monitor, *(frame(0.25 * n, [seen(0.9)]) for n in range(1, 4)))
     (end,) = monitor.close(EndReason.SHUTDOWN, S)
 
     assert attached
@@ -150,8 +149,8 @@ def test_a_picture_is_told_in_an_update_once_and_carried_to_the_end() -> None:
 
 
 def test_a_picture_that_comes_with_the_end_is_told_in_the_end() -> None:
-    monitor = _monitor(open_after_s=0)
-    (start,) = _run(monitor, frame(0, [seen(0.9)]))
+    monitor = new_monitor(open_after_s=0)
+    (start,) = run(monitor, frame(0, [seen(0.9)]))
 
     monitor.attach(start.incident_id, PICTURE)
     (end,) = monitor.close(EndReason.SOURCE_LOST, S)
@@ -160,28 +159,28 @@ def test_a_picture_that_comes_with_the_end_is_told_in_the_end() -> None:
 
 
 def test_an_incident_that_is_over_takes_no_picture() -> None:
-    monitor = _monitor(open_after_s=0)
-    (start,) = _run(monitor, frame(0, [seen(0.9)]))
+    monitor = new_monitor(open_after_s=0)
+    (start,) = run(monitor, frame(0, [seen(0.9)]))
     monitor.close(EndReason.SHUTDOWN, S)
 
     assert not monitor.attach(start.incident_id, PICTURE)
 
 
 def test_person_not_seen_for_long_enough_is_gone() -> None:
-    monitor = _monitor(open_after_s=0, gone_after_s=3, max_evidence_age_s=10)
-    _run(monitor, frame(0, [seen(0.9)]))
+    monitor = new_monitor(open_after_s=0, gone_after_s=3, max_evidence_age_s=10)
+    run(monitor, frame(0, [seen(0.9)]))
 
-    assert _run(monitor, frame(1), frame(2.99)) == []
-    (end,) = _run(monitor, frame(3))
+    assert run(monitor, frame(1), frame(2.99)) == []
+    (end,) = run(monitor, frame(3))
 
     assert (end.end_reason, end.duration_s) == (EndReason.PERSON_GONE, 3)
-    assert _run(monitor, frame(10)) == []
+    assert run(monitor, frame(10)) == []
 
 
 @pytest.mark.parametrize("reason", list(EndReason))
 def test_close_ends_each_open_incident_exactly_once(reason: EndReason) -> None:
-    monitor = _monitor(**IMMEDIATE)
-    _run(monitor, frame(0, [seen(0.9), seen(0.9, object_id=8, box=THERE), seen(0.1, 9)]))
+    monitor = new_monitor(**IMMEDIATE)
+    run(monitor, frame(0, [seen(0.9), seen(0.9, object_id=8, box=THERE), seen(0.1, 9)]))
 
     events = monitor.close(reason, 2 * S)
 
@@ -194,100 +193,13 @@ def test_close_ends_each_open_incident_exactly_once(reason: EndReason) -> None:
 
 
 def test_monitor_can_be_used_after_close_with_new_people() -> None:
-    monitor = _monitor(**IMMEDIATE)
-    _run(monitor, frame(0, [seen(0.9)]))
+    monitor = new_monitor(**IMMEDIATE)
+    run(monitor, frame(0, [seen(0.9)]))
     monitor.close(EndReason.SOURCE_LOST, 0)
 
-    (start,) = _run(monitor, frame(1, [seen(0.9)]))
+    (start,) = run(monitor, frame(1, [seen(0.9)]))
 
     assert (start.phase, start.person, start.incident_id) == (Phase.START, 2, "incident-2")
-
-
-@pytest.mark.parametrize("new_id", [8, None])
-@pytest.mark.parametrize("dx_px", [0, 20, 100])
-def test_changed_track_id_does_not_restart_the_evidence(new_id: int | None, dx_px: float) -> None:
-    monitor = _monitor(open_after_s=1)
-    _run(monitor, frame(0, [seen(0.9)]), frame(0.5, [seen(0.9)]))
-
-    result = monitor.update(frame(1, [seen(0.9, object_id=new_id, box=_moved(dx_px))]))
-
-    assert [v.person for v in result.verdicts] == [1]
-    assert [e.phase for e in result.events] == [Phase.START]
-    assert result.events[0].object_ids == ((7,) if new_id is None else (7, new_id))
-
-
-def test_person_comes_back_under_a_new_id_after_a_short_occlusion() -> None:
-    monitor = _monitor(open_after_s=0)
-    _run(monitor, frame(0, [seen(0.9)]), frame(0.5), frame(1.0))
-
-    # Absent for 1.2 s: up to 0.5 + 1.2 sides of 120 px away.
-    result = monitor.update(frame(1.2, [seen(0.9, object_id=8, box=_moved(200))]))
-
-    assert result.verdicts[0].incident_id == "incident-1"
-
-
-def test_stranger_far_from_an_absent_person_gets_no_evidence_of_theirs() -> None:
-    monitor = _monitor(open_after_s=1)
-    _run(monitor, frame(0, [seen(0.9)]), frame(0.9, [seen(0.9)]))
-
-    result = monitor.update(frame(1, [seen(0.9, object_id=8, box=THERE)]))
-
-    assert result.verdicts[0].person == 2
-    assert result.events == ()
-
-
-def test_child_sized_box_beside_an_absent_person_is_a_stranger() -> None:
-    monitor = _monitor()
-    _run(monitor, frame(0, [seen(0.9)]))
-
-    result = monitor.update(frame(0.1, [seen(object_id=8, box=(110, 130, 20, 50))]))
-
-    assert result.verdicts[0].person == 2
-
-
-def test_two_people_who_cross_keep_their_evidence_while_their_ids_persist() -> None:
-    monitor = _monitor(open_after_s=0)
-    persons = []
-    for step in range(11):
-        left, right = _moved(10.0 * step), _moved(100 - 10.0 * step)
-        result = monitor.update(
-            frame(
-                0.1 * step, [seen(0.9, object_id=1, box=left), seen(0.1, object_id=2, box=right)]
-            )
-        )
-        persons.append([(v.person, v.state.value) for v in result.verdicts])
-
-    assert persons == [[(1, "unsafe"), (2, "safe")]] * 11
-
-
-def test_each_of_two_switched_ids_goes_to_the_nearest_person() -> None:
-    monitor = _monitor()
-    _run(monitor, frame(0, [seen(0.9, 1), seen(0.1, 2, _moved(60))]))
-
-    result = monitor.update(frame(0.1, [seen(0.1, 3, _moved(62)), seen(0.9, 4, _moved(2))]))
-
-    assert [v.person for v in result.verdicts] == [2, 1]
-
-
-def test_track_id_whose_box_jumped_absurdly_is_another_person() -> None:
-    monitor = _monitor(open_after_s=1)
-    _run(monitor, frame(0, [seen(0.9)]), frame(0.96, [seen(0.9)]))
-
-    # 700 px in 0.04 s; 2.24 sides of 120 px would be believed.
-    result = monitor.update(frame(1, [seen(0.9, box=THERE)]))
-
-    assert result.verdicts[0].person == 2
-    assert result.events == ()
-
-
-def test_changed_track_id_keeps_the_history_of_the_track_smoother() -> None:
-    monitor = _monitor(open_after_s=0, smoothing={"strategy": "track"})
-    for n in range(6):
-        monitor.update(frame(0.04 * n, [seen(0.1)]))
-
-    result = monitor.update(frame(0.24, [seen(0.9, object_id=8)]))
-
-    assert result.verdicts[0].smoothed == pytest.approx(0.1)
 
 
 @pytest.mark.parametrize(
@@ -302,10 +214,10 @@ def test_changed_track_id_keeps_the_history_of_the_track_smoother() -> None:
     ],
 )
 def test_what_is_no_evidence_never_counts_as_rope_seen(observation: PersonObservation) -> None:
-    monitor = _monitor(open_after_s=0, close_after_s=0, min_crop_px=32)
-    _run(monitor, frame(0, [seen(0.9, box=(100, 100, 10.7, 12))]))
+    monitor = new_monitor(open_after_s=0, close_after_s=0, min_crop_px=32)
+    run(monitor, frame(0, [seen(0.9, box=(100, 100, 10.7, 12))]))
 
-    events = _run(monitor, *(frame(0.1 * n, [observation]) for n in range(1, 40)))
+    events = run(monitor, *(frame(0.1 * n, [observation]) for n in range(1, 40)))
     verdict = monitor.update(frame(4, [observation])).verdicts[0]
 
     assert [(e.phase, e.state) for e in events] == [(Phase.UPDATE, RopeState.UNKNOWN)]
@@ -314,9 +226,9 @@ def test_what_is_no_evidence_never_counts_as_rope_seen(observation: PersonObserv
 
 
 def test_trail_tells_cached_verdicts_from_fresh_ones_and_keeps_to_its_window() -> None:
-    monitor = _monitor(open_after_s=0.2, smoothing={"newest": 1, "window_s": 0.2})
+    monitor = new_monitor(open_after_s=0.2, smoothing={"newest": 1, "window_s": 0.2})
 
-    events = _run(
+    events = run(
         monitor,
         *(frame(0.1 * n, [seen(0.9 if n % 2 == 0 else None)]) for n in range(3)),
         frame(0.3, [seen(object_id=8)]),
@@ -336,9 +248,9 @@ def test_trail_tells_cached_verdicts_from_fresh_ones_and_keeps_to_its_window() -
 
 
 def test_trail_is_bounded_at_any_frame_rate() -> None:
-    monitor = _monitor(open_after_s=1, smoothing={"newest": 1, "window_s": 1})
+    monitor = new_monitor(open_after_s=1, smoothing={"newest": 1, "window_s": 1})
 
-    (start,) = _run(monitor, *(frame(0.01 * n, [seen(0.9)]) for n in range(101)))
+    (start,) = run(monitor, *(frame(0.01 * n, [seen(0.9)]) for n in range(101)))
 
     assert start.evidence is not None
     assert len(start.evidence.trail) == MAX_POINTS
@@ -346,7 +258,7 @@ def test_trail_is_bounded_at_any_frame_rate() -> None:
 
 
 def test_person_who_stays_unknown_is_counted_after_unknown_after() -> None:
-    monitor = _monitor(unknown_after_s=2, max_evidence_age_s=1)
+    monitor = new_monitor(unknown_after_s=2, max_evidence_age_s=1)
     monitor.update(frame(0, [seen(0.1)]))
 
     lasting = [monitor.update(frame(n, [seen()])).unknown_lasting for n in range(1, 6)]
@@ -358,7 +270,7 @@ def test_person_who_stays_unknown_is_counted_after_unknown_after() -> None:
 
 
 def test_people_who_are_all_too_small_are_told_once_that_lasts() -> None:
-    monitor = _monitor(unknown_after_s=2, max_evidence_age_s=1, min_crop_px=60)
+    monitor = new_monitor(unknown_after_s=2, max_evidence_age_s=1, min_crop_px=60)
     small, large = (seen(0.1, box=(300, 100, 10, 10)), seen(object_id=8, box=(100, 100, 40, 80)))
 
     alone = [monitor.update(frame(n, [small])).too_small for n in range(5)]
@@ -372,8 +284,8 @@ def test_people_who_are_all_too_small_are_told_once_that_lasts() -> None:
 
 
 def test_time_that_jumps_back_resets_smoothing_but_not_incidents() -> None:
-    monitor = _monitor(open_after_s=0, smoothing={})
-    _run(monitor, *(frame(100 + 0.04 * n, [seen(0.9)]) for n in range(10)))
+    monitor = new_monitor(open_after_s=0, smoothing={})
+    run(monitor, *(frame(100 + 0.04 * n, [seen(0.9)]) for n in range(10)))
 
     result = monitor.update(frame(100.2, [seen(0.1)]))
 
@@ -382,8 +294,8 @@ def test_time_that_jumps_back_resets_smoothing_but_not_incidents() -> None:
 
 
 def test_durations_go_on_over_a_loop_of_the_file() -> None:
-    monitor = _monitor(open_after_s=0)
-    _run(monitor, frame(8, [seen(0.9)]), frame(9, [seen(0.9)]), frame(0, [seen(0.9)]))
+    monitor = new_monitor(open_after_s=0)
+    run(monitor, frame(8, [seen(0.9)]), frame(9, [seen(0.9)]), frame(0, [seen(0.9)]))
 
     (end,) = monitor.close(EndReason.STREAM_ENDED, 2 * S)
 
@@ -398,12 +310,12 @@ def test_frame_of_another_source_is_refused() -> None:
 
 
 def test_acknowledged_incident_says_so_in_the_next_update_and_from_then_on() -> None:
-    monitor = _monitor(**IMMEDIATE)
-    (start,) = _run(monitor, frame(0, [seen(0.9)]))
+    monitor = new_monitor(**IMMEDIATE)
+    (start,) = run(monitor, frame(0, [seen(0.9)]))
     said = Acknowledgement(by="operator", note="on my way", unix_ns=7)
 
     assert monitor.acknowledge(start.incident_id, said)
-    update, end = _run(
+    update, end = run(
         monitor, frame(0.1, [seen(0.9)]), frame(0.2, [seen(0.9)]), frame(0.3, [seen(0.1)])
     )
 
@@ -412,18 +324,18 @@ def test_acknowledged_incident_says_so_in_the_next_update_and_from_then_on() -> 
 
 
 def test_incident_that_is_over_or_of_another_camera_is_not_acknowledged() -> None:
-    monitor = _monitor(**IMMEDIATE)
-    (start, _end) = _run(monitor, frame(0, [seen(0.9)]), frame(0.1, [seen(0.1)]))
+    monitor = new_monitor(**IMMEDIATE)
+    (start, _end) = run(monitor, frame(0, [seen(0.9)]), frame(0.1, [seen(0.1)]))
 
     assert not monitor.acknowledge(start.incident_id, Acknowledgement("me", "", 0))
 
 
 def test_another_threshold_holds_from_the_next_frame_on_and_keeps_people_and_incidents() -> None:
-    monitor = _monitor(**IMMEDIATE)
-    (start,) = _run(monitor, frame(0, [seen(0.6)]))
+    monitor = new_monitor(**IMMEDIATE)
+    (start,) = run(monitor, frame(0, [seen(0.6)]))
 
     monitor.follow(site(**IMMEDIATE, threshold=0.7))
-    events = _run(monitor, frame(0.1, [seen(0.6)]), frame(0.2, [seen(0.75)]))
+    events = run(monitor, frame(0.1, [seen(0.6)]), frame(0.2, [seen(0.75)]))
 
     assert [(event.phase, event.threshold) for event in events] == [
         (Phase.END, 0.7),
@@ -435,19 +347,19 @@ def test_another_threshold_holds_from_the_next_frame_on_and_keeps_people_and_inc
 
 def test_nobody_is_cleared_by_time_on_the_release_side_of_other_settings() -> None:
     """1.9 s at 0.45 are below the old release (0.5), and on neither side with 0.4."""
-    monitor = _monitor(open_after_s=0, close_after_s=2)
-    _run(monitor, frame(0, [seen(0.9)]), *(frame(1 + n / 10, [seen(0.45)]) for n in range(20)))
+    monitor = new_monitor(open_after_s=0, close_after_s=2)
+    run(monitor, frame(0, [seen(0.9)]), *(frame(1 + n / 10, [seen(0.45)]) for n in range(20)))
 
     monitor.follow(site(open_after_s=0, close_after_s=2, release_below=0.4))
 
-    assert not _run(monitor, frame(3.0, [seen(0.1)]), frame(4.9, [seen(0.1)]))
-    (end,) = _run(monitor, *(frame(4.9 + n / 10, [seen(0.1)]) for n in range(1, 22)))
+    assert not run(monitor, frame(3.0, [seen(0.1)]), frame(4.9, [seen(0.1)]))
+    (end,) = run(monitor, *(frame(4.9 + n / 10, [seen(0.1)]) for n in range(1, 22)))
     assert (end.end_reason, end.pts_ns / S) == (EndReason.ROPE_SEEN, 6.9)
 
 
 def test_another_zone_holds_from_the_next_frame_on() -> None:
-    monitor = _monitor(**IMMEDIATE)
-    _run(monitor, frame(0, [seen(0.9)]))
+    monitor = new_monitor(**IMMEDIATE)
+    run(monitor, frame(0, [seen(0.9)]))
     settings = site(**IMMEDIATE)
     whole = {"name": "all", "kind": "exclude", "polygon": [(0, 0), (1, 0), (1, 1), (0, 1)]}
     source = settings.sources[0].model_copy(
@@ -455,15 +367,15 @@ def test_another_zone_holds_from_the_next_frame_on() -> None:
     )
 
     monitor.follow(settings.model_copy(update={"sources": (source,)}))
-    (end,) = _run(monitor, frame(0.1, [seen(0.9)]), frame(0.2, [seen(0.9)]))
+    (end,) = run(monitor, frame(0.1, [seen(0.9)]), frame(0.2, [seen(0.9)]))
 
     assert end.end_reason is EndReason.LEFT_ZONE
 
 
 def test_smoothing_starts_afresh_only_when_its_own_settings_change() -> None:
     window = {"newest": 7, "window_s": 10.0}
-    monitor = _monitor(**IMMEDIATE, smoothing=window)
-    _run(monitor, *(frame(0.1 * n, [seen(0.1)]) for n in range(4)))
+    monitor = new_monitor(**IMMEDIATE, smoothing=window)
+    run(monitor, *(frame(0.1 * n, [seen(0.1)]) for n in range(4)))
 
     monitor.follow(site(**IMMEDIATE, smoothing=window, threshold=0.7))
     kept = monitor.update(frame(0.4, [seen(0.9)])).verdicts[0].smoothed

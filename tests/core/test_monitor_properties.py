@@ -6,10 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ropewatch.decision import RopeState
-from ropewatch.incidents import EndReason, IncidentEvent, Phase
-from ropewatch.monitor import SourceMonitor
+from ropewatch.incidents import EndReason, Phase
 from ropewatch.observations import FrameObservation, PersonObservation
-from tests.core.builders import HERE, IMMEDIATE, THERE, frame, new_ids, seen, site
+from tests.core.builders import HERE, IMMEDIATE, THERE, frame, new_monitor, run, seen
 
 probabilities = st.sampled_from([0.0, 0.2, 0.4, 0.5, 0.6, 0.9, 1.0])
 a_person = st.builds(
@@ -38,14 +37,6 @@ decisions = st.fixed_dictionaries(
 )
 
 
-def _monitor(**decision: Any) -> SourceMonitor:
-    return SourceMonitor("cam1", site(**decision), new_ids())
-
-
-def _run(monitor: SourceMonitor, *frames: FrameObservation) -> list[IncidentEvent]:
-    return [event for each in frames for event in monitor.update(each).events]
-
-
 def _frames(scene: list[tuple[float, list[PersonObservation]]]) -> list[FrameObservation]:
     ts_s, frames = 10.0, []
     for step_s, persons in scene:
@@ -59,10 +50,10 @@ def _frames(scene: list[tuple[float, list[PersonObservation]]]) -> list[FrameObs
 def test_each_start_has_exactly_one_end_and_revisions_count_up(
     scene: list[tuple[float, list[PersonObservation]]], decision: dict[str, Any]
 ) -> None:
-    monitor = _monitor(**decision)
+    monitor = new_monitor(**decision)
     frames = _frames(scene)
 
-    events = _run(monitor, *frames)
+    events = run(monitor, *frames)
     open_before_close = set(monitor.open_incidents)
     events += monitor.close(EndReason.SHUTDOWN, 0)
 
@@ -84,7 +75,7 @@ def test_each_start_has_exactly_one_end_and_revisions_count_up(
 def test_no_two_persons_of_a_frame_are_the_same_person(
     scene: list[tuple[float, list[PersonObservation]]], decision: dict[str, Any]
 ) -> None:
-    monitor = _monitor(**decision)
+    monitor = new_monitor(**decision)
 
     for each in _frames(scene):
         persons = [verdict.person for verdict in monitor.update(each).verdicts]
@@ -103,7 +94,7 @@ def test_without_delays_and_hysteresis_the_decision_is_the_per_frame_alert(
     steps: list[tuple[float, float | None]], above: bool
 ) -> None:
     alert_when = "at_or_above" if above else "below"
-    monitor = _monitor(**IMMEDIATE, alert_when=alert_when, smoothing={})
+    monitor = new_monitor(**IMMEDIATE, alert_when=alert_when, smoothing={})
 
     ts_s = 0.0
     for step_s, score in steps:
@@ -123,7 +114,7 @@ def test_incident_opens_after_sustained_evidence_and_only_then(
     steps: list[tuple[float, float | None]], open_after_s: float
 ) -> None:
     """Alert-side scores, each standing until the next or for the evidence age (1 s)."""
-    monitor = _monitor(open_after_s=open_after_s, close_after_s=0, smoothing={})
+    monitor = new_monitor(open_after_s=open_after_s, close_after_s=0, smoothing={})
 
     ts_s = summed_s = 0.0
     last_s: float | None = None
@@ -157,7 +148,7 @@ def test_alert_side_scores_at_any_spacing_open_an_incident_after_finitely_many(
     gaps_s: list[float], open_after_s: float, max_evidence_age_s: float
 ) -> None:
     """Each gap counts 0.04 s at least, so 2 s take 50 gaps at most."""
-    monitor = _monitor(
+    monitor = new_monitor(
         open_after_s=open_after_s,
         max_evidence_age_s=max_evidence_age_s,
         gone_after_s=600,
@@ -169,7 +160,7 @@ def test_alert_side_scores_at_any_spacing_open_an_incident_after_finitely_many(
     for gap_s in gaps_s:
         ts_s += gap_s
         frames.append(frame(ts_s, [seen(0.99)]))
-    events = _run(monitor, *frames)
+    events = run(monitor, *frames)
 
     assert [e.phase for e in events][:1] == [Phase.START]
     assert [e.phase for e in events].count(Phase.START) == 1
@@ -180,7 +171,7 @@ def test_alert_side_scores_at_any_spacing_open_an_incident_after_finitely_many(
 def test_incident_ends_only_after_release_side_scores_without_unknown_between(
     steps: list[tuple[float, float | None]], close_after_s: float
 ) -> None:
-    monitor = _monitor(open_after_s=0, close_after_s=close_after_s, smoothing={})
+    monitor = new_monitor(open_after_s=0, close_after_s=close_after_s, smoothing={})
 
     ts_s = stretch_s = 0.0
     last_s: float | None = None

@@ -8,14 +8,14 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ropewatch.decision import RopeState
-from ropewatch.incidents import EndReason, IncidentEvent, Phase
+from ropewatch.incidents import EndReason, Phase
 from ropewatch.judging import ZoneSettings
 from ropewatch.monitor import SourceMonitor
-from ropewatch.observations import BoxLtwh, FrameObservation
+from ropewatch.observations import BoxLtwh
 from ropewatch.polygon import Point, contains, meeting
 from ropewatch.settings import SiteSettings
 from ropewatch.zones import Zones, foot_point
-from tests.core.builders import FRAME_WH_PX, S, frame, new_ids, seen, site_data
+from tests.core.builders import FRAME_WH_PX, S, frame, new_ids, run, seen, site_data
 
 LEFT_HALF = ((0.0, 0.0), (0.5, 0.0), (0.5, 1.0), (0.0, 1.0))
 INSIDE: BoxLtwh = (300.0, 200.0, 50.0, 120.0)
@@ -41,10 +41,6 @@ def _monitor(*zones: tuple[str, tuple[Point, ...]], **decision: Any) -> SourceMo
     data = site_data(smoothing={"newest": 1, "window_s": 1e-9}, **decision)
     data["sources"][0]["zones"] = _zones(*zones)
     return SourceMonitor("cam1", SiteSettings.model_validate(data), new_ids())
-
-
-def _run(monitor: SourceMonitor, *frames: FrameObservation) -> list[IncidentEvent]:
-    return [event for each in frames for event in monitor.update(each).events]
 
 
 @given(polygon=polygons, point=points, turn=st.integers(0, 7))
@@ -185,7 +181,7 @@ def test_nobody_is_judged_outside_the_zones_and_it_is_said() -> None:
 def test_entering_counts_at_once_and_leaving_after_gone_after() -> None:
     monitor = _monitor(("include", LEFT_HALF), open_after_s=0, gone_after_s=3)
 
-    events = _run(
+    events = run(
         monitor,
         frame(0, [seen(0.9, 1, OUTSIDE)]),
         frame(0.5, [seen(0.9, 1, INSIDE)]),
@@ -204,14 +200,14 @@ def test_somebody_on_the_border_stays_watched_under_one_incident() -> None:
 
     frames = [frame(0.5 * n, [seen(0.9, 1, on_border[n % 5 != 0])]) for n in range(60)]
 
-    assert [e.phase for e in _run(monitor, *frames)] == [Phase.START]
+    assert [e.phase for e in run(monitor, *frames)] == [Phase.START]
 
 
 def test_somebody_who_comes_back_into_the_zone_starts_afresh() -> None:
     monitor = _monitor(("include", LEFT_HALF), open_after_s=1, gone_after_s=0)
-    _run(monitor, frame(0, [seen(0.9, 1, INSIDE)]), frame(0.5, [seen(0.9, 1, OUTSIDE)]))
+    run(monitor, frame(0, [seen(0.9, 1, INSIDE)]), frame(0.5, [seen(0.9, 1, OUTSIDE)]))
 
-    events = _run(monitor, *(frame(0.5 + 0.25 * n, [seen(0.9, 1, INSIDE)]) for n in range(1, 9)))
+    events = run(monitor, *(frame(0.5 + 0.25 * n, [seen(0.9, 1, INSIDE)]) for n in range(1, 9)))
 
     assert [(e.phase, e.pts_ns / S) for e in events] == [(Phase.START, 1.75)]
 

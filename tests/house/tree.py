@@ -46,5 +46,14 @@ def modules() -> list[Path]:
     ]
 
 
+def files_of_tests() -> list[Path]:
+    """All Python files of the tests."""
+    return [
+        file
+        for file in committed_files()
+        if file.suffix == ".py" and file.relative_to(ROOT).parts[0] == "tests"
+    ]
+
+
 def name_of(file: Path) -> str:
     return file.relative_to(ROOT).as_posix()

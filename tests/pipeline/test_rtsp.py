@@ -3,7 +3,6 @@
 import json
 import signal
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,17 +12,11 @@ from ropewatch.client import Subscriber
 from tests.pipeline.running import finish, start
 from tests.pipeline.tiny_site import make_clip, tiny_site, write_models
 from tests.rtsp_server import RtspServer
+from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.gst, pytest.mark.broker]
 
 PATIENCE_S = 30
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    deadline_s = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < deadline_s, "it never happened"
-        time.sleep(0.1)
 
 
 def recorded(folder: Path, source_id: str) -> int:

@@ -20,6 +20,7 @@ from ropewatch.files import sha256_of
 from ropewatch.golden import golden_of
 from ropewatch.manifest import manifest_of
 from ropewatch.receipt import Receipt
+from tests.export.engine.models import classifier, publish, weights
 from tests.export.engine.tensorrt_double.building import BUILDING, onnx_of
 from tests.export.engine.tensorrt_double.double import RELEASES, make_tensorrt
 
@@ -40,7 +41,7 @@ class Answers:
     """Runs an engine of the double by its ONNX; wrong where its recipe is said to be."""
 
     def __init__(self, engine: Path, wrong: Iterable[str]) -> None:
-        recipe = EngineManifest.load(engine_manifest_of(engine)).recipe
+        recipe = manifest(engine).recipe
         self._is_wrong = recipe in wrong
         inner = engine.with_name(f".{engine.name}.onnx")
         inner.write_bytes(onnx_of(engine.read_bytes()))
@@ -75,7 +76,7 @@ class Box:
         return self.builder.build(request(onnx, **changes))
 
     def _gate(self, engine: Path) -> Receipt:
-        self.judged.append(EngineManifest.load(engine_manifest_of(engine)).recipe)
+        self.judged.append(manifest(engine).recipe)
         return verify(engine, run=Answers(engine, self.wrong))
 
 
@@ -106,6 +107,17 @@ def request(onnx: Path, **changes: Any) -> Request:
         **changes,
     }
     return Request(onnx=onnx, **asked)
+
+
+def publish_rope(folder: Path) -> Path:
+    """Publish a small classifier with its "typed" ONNX beside it."""
+    onnx = publish(folder, classifier(weights()), name="rope")
+    add_typed(onnx)
+    return onnx
+
+
+def manifest(engine: Path) -> EngineManifest:
+    return EngineManifest.load(engine_manifest_of(engine))
 
 
 def add_typed(onnx: Path, *, precision: str = "fp16", **changes: Any) -> Path:

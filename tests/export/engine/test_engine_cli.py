@@ -18,7 +18,7 @@ from ropewatch.cli import main
 from ropewatch.golden import golden_of
 from ropewatch.manifest import Manifest, manifest_of
 from ropewatch.receipt import require_passing
-from tests.export.engine.boxes import add_typed, describe_golden
+from tests.export.engine.boxes import describe_golden, publish_rope
 from tests.export.engine.models import classifier, publish, weights
 from tests.export.engine.tensorrt_double import building
 from tests.export.engine.tensorrt_double.building import BUILDING, note_of
@@ -76,9 +76,7 @@ def box(monkeypatch: pytest.MonkeyPatch) -> Box:
 
 @pytest.fixture
 def onnx(tmp_path: Path) -> Path:
-    path = publish(tmp_path, classifier(weights()), name="rope")
-    add_typed(path)
-    return path
+    return publish_rope(tmp_path)
 
 
 def engine(*words: Any) -> int:

@@ -2,73 +2,18 @@
 
 import ctypes
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
-from plugins.standin.metadata import UNTRACKED_OBJECT_ID, NvDsBatchMeta, NvDsMetaType
+from plugins.standin.metadata import UNTRACKED_OBJECT_ID, NvDsMetaType
 from plugins.standin.nvinfer.attach import attach_detections
-from plugins.standin.nvinfer.config import load_config
-from plugins.standin.nvinfer.inference import IN_FLIGHT, Inference
+from plugins.standin.nvinfer.inference import IN_FLIGHT
 from plugins.standin.nvinfer.postprocess import Candidates
-from plugins.standin.nvinfer.preprocess import ConversionError, NetworkInput, _read_ppm
-from ropewatch.errors import ModelError
+from plugins.standin.nvinfer.preprocess import ConversionError
 from ropewatch.preprocess import place
 from tests.standin.nvinfer import tiny
-
-PERSON = (100.0, 100.0, 40.0, 80.0)
-
-
-def primary(folder: Path, rows: list[list[float]], text: str = "", **keys: Any) -> Inference:
-    """A detector of 64x32; frames of 640x360 are 56x32 in it when letterboxed."""
-    values = {
-        "gie_unique_id": 1,
-        "onnx_file": tiny.detector(folder / "person.onnx", rows),
-        "custom_lib_path": tiny.PARSER,
-        "parse_bbox_func_name": tiny.PARSE,
-        "num_detected_classes": 1,
-        "cluster_mode": 2,
-        **keys,
-    }
-    return Inference(load_config(tiny.ini(folder / "pgie.txt", text, **values)))
-
-
-def secondary(folder: Path, model: Path, **keys: Any) -> Inference:
-    values = {
-        "gie_unique_id": 2,
-        "process_mode": 2,
-        "network_type": 1,
-        "onnx_file": model,
-        "secondary_reinfer_interval": 0,
-        "batch_size": 4,
-        **keys,
-    }
-    return Inference(load_config(tiny.ini(folder / "sgie.txt", **values)))
-
-
-def judge(folder: Path, **keys: Any) -> Inference:
-    """A classifier whose first score is the mean of its input."""
-    labels = folder / "labels.txt"
-    labels.write_text("bright;dark\n")
-    model = tiny.mean_classifier(folder / "rope.onnx")
-    return secondary(folder, model, labelfile_path=labels, net_scale_factor=1 / 255, **keys)
-
-
-def first_input(look: Inference, batch: NvDsBatchMeta) -> np.ndarray:
-    """What the network is given for the first unit: (C, H, W) float32."""
-    (pending,) = look.prepare(batch)
-    assert pending.inputs is not None
-    planes: np.ndarray = pending.inputs[0]
-    return planes
-
-
-def verdicts(batch: NvDsBatchMeta) -> list[list[str]]:
-    return [
-        [label.result_label for item in meta.classifiers for label in item.labels]
-        for frame in batch.frames
-        for meta in frame.objects
-    ]
+from tests.standin.nvinfer.inferences import PERSON, judge, primary, verdicts
 
 
 def test_detections_become_objects_in_muxer_pixels(tmp_path: Path) -> None:
@@ -142,70 +87,6 @@ def test_more_frames_than_batch_size_are_all_inferred_in_order(tmp_path: Path) -
     detect.process(batch)
 
     assert [len(frame.objects) for frame in batch.frames] == [1, 1, 1]
-
-
-def test_padding_is_zero_bytes_before_normalisation(tmp_path: Path) -> None:
-    detect = primary(
-        tmp_path, [], maintain_aspect_ratio=1, net_scale_factor=0.5, offsets="10;20;30"
-    )
-
-    planes = first_input(detect, tiny.batch_of((0, 0, tiny.grey(200))))
-
-    assert planes[:, 0, 0].tolist() == [95, 90, 85]
-    assert planes[:, 0, 55].tolist() == [95, 90, 85]
-    assert planes[:, 0, 56].tolist() == [-5, -10, -15]
-
-
-@pytest.mark.parametrize(("fmt", "first"), [(0, 1), (1, 3)])
-def test_colour_order_is_the_networks(tmp_path: Path, fmt: int, first: int) -> None:
-    picture = np.full((360, 640, 3), (1, 2, 3), np.uint8)
-    detect = primary(tmp_path, [], model_color_format=fmt)
-
-    planes = first_input(detect, tiny.batch_of((0, 0, picture)))
-
-    assert planes[:, 5, 5].tolist() == ([1, 2, 3] if first == 1 else [3, 2, 1])
-
-
-def test_a_mean_file_counts_from_its_header_on_and_without_a_factor_too(tmp_path: Path) -> None:
-    pixels = bytes([10, 20, 30]) * (64 * 32)
-    mean = tmp_path / "mean.ppm"
-    mean.write_bytes(b"P6 64 32\n255\n" + pixels + b"\x63 what stands behind is not looked at")
-
-    scaled = primary(tmp_path, [], mean_file=mean, net_scale_factor=0.5, offsets="1;2;3")
-    unscaled = primary(tmp_path, [], mean_file=mean, net_scale_factor=0)
-
-    batch = tiny.batch_of((0, 0, tiny.grey(50)))
-    assert first_input(scaled, batch)[:, 31, 63].tolist() == [20, 15, 10]
-    assert first_input(unscaled, batch)[:, 31, 63].tolist() == [40, 30, 20]
-
-
-def test_offsets_are_counted_also_beside_a_mean_file(tmp_path: Path) -> None:
-    mean = tmp_path / "mean.ppm"
-    mean.write_bytes(b"P6 64 32\n255\n" + bytes(64 * 32 * 3))
-
-    with pytest.raises(ModelError, match=r"offsets: 2 numbers, want 3"):
-        primary(tmp_path, [], mean_file=mean, offsets="1;2")
-
-
-def test_a_grey_network_s_mean_file_has_one_byte_a_pixel(tmp_path: Path) -> None:
-    network = NetworkInput("images", 4, 2, 1)
-    mean = tmp_path / "mean.ppm"
-    mean.write_bytes(b"P6 4 2 255\n" + bytes(range(8)) + bytes(16))
-
-    assert _read_ppm(mean, network).tolist() == [[[0, 1, 2, 3], [4, 5, 6, 7]]]
-
-
-def test_scaling_is_nearest_unless_asked(tmp_path: Path) -> None:
-    # Columns 0 and 255 by turns: bilinear from 640 to 64 mixes them, nearest never does.
-    picture = np.zeros((360, 640, 3), np.uint8)
-    picture[:, ::2] = 255
-    batch = tiny.batch_of((0, 0, picture))
-
-    nearest = first_input(primary(tmp_path, []), batch)
-    bilinear = first_input(primary(tmp_path, [], scaling_filter=1), batch)
-
-    assert set(np.unique(nearest)) <= {0.0, 255.0}
-    assert 127 <= bilinear.mean() <= 128
 
 
 def test_verdicts_hang_on_each_object_and_on_its_text(tmp_path: Path) -> None:
@@ -360,58 +241,3 @@ def test_a_primary_classifier_makes_an_object_of_the_whole_frame(tmp_path: Path)
     (meta,) = batch.frames[0].objects
     assert (meta.class_id, meta.rect_params.width, meta.rect_params.border_width) == (-1, 640, 6)
     assert verdicts(batch) == [["bright"]]
-
-
-def test_a_model_of_a_fixed_batch_is_padded(tmp_path: Path) -> None:
-    model = tiny.fixed_batch(tmp_path / "four.onnx", 4)
-    labels = tmp_path / "labels.txt"
-    labels.write_text("a\n")
-    look = secondary(tmp_path, model, labelfile_path=labels, output_tensor_meta=1)
-    batch = tiny.batch_of((0, 0, tiny.grey(7)), boxes=[PERSON])
-
-    look.process(batch)
-
-    assert batch.frames[0].objects[0].user_metas[0].user_meta_data.arrays[0] == 7
-
-
-def test_a_fixed_batch_below_batch_size_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match=r"sgie\.txt: batch-size: 4, want at most 2"):
-        secondary(tmp_path, tiny.fixed_batch(tmp_path / "two.onnx", 2))
-
-
-@pytest.mark.parametrize(
-    ("keys", "message"),
-    [
-        pytest.param(
-            {"infer_dims": "3;384;640"},
-            r"pgie\.txt: infer-dims: 3;384;640, want 3;32;64 as the input of .*person\.onnx",
-            id="another-input-size",
-        ),
-        pytest.param(
-            {"onnx_file": "none.onnx"}, r"onnx-file: .*none\.onnx: no such", id="missing"
-        ),
-        pytest.param(
-            {"model_engine_file": "x.engine", "onnx_file": ""},
-            r"model-engine-file: .*x\.engine: the name does not say its ONNX",
-            id="engine-without-model",
-        ),
-        pytest.param(
-            {"model_color_format": 2}, "model-color-format: 2 needs 1 channel", id="grey"
-        ),
-        pytest.param({"labelfile_path": "none.txt"}, r"labelfile-path: .*none\.txt", id="labels"),
-        pytest.param({"offsets": "1;2"}, "offsets: 2 numbers, want 3", id="offsets"),
-    ],
-)
-def test_what_does_not_fit_names_file_key_and_value(
-    tmp_path: Path, keys: dict[str, Any], message: str
-) -> None:
-    with pytest.raises(ModelError, match=message):
-        primary(tmp_path, [], **keys)
-
-
-def test_a_file_that_is_no_model_is_named(tmp_path: Path) -> None:
-    broken = tmp_path / "broken.onnx"
-    broken.write_text("no model")
-
-    with pytest.raises(ModelError, match=r"broken\.onnx: .*want an ONNX model"):
-        primary(tmp_path, [], onnx_file=broken)
