@@ -14,7 +14,7 @@ from typing_extensions import Self
 
 from ropewatch.errors import BrokerError
 
-START_TIMEOUT_S: Final = 10.0
+START_TIMEOUT_S: Final = 30.0
 DEBIAN_PATH: Final = "/usr/sbin/mosquitto"  # not on the PATH of ordinary users
 
 

@@ -4,12 +4,20 @@ import os
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from demo.broker import PrivateBroker
 from tests.contract import ContractWatch
 
 # Before any test imports it: ONNX Runtime reports to its maker otherwise.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
+# The same examples on every machine, however slow it is; --hypothesis-profile random has others.
+settings.register_profile("random", deadline=None)
+settings.register_profile(
+    "ropewatch", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("ropewatch")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -102,7 +102,7 @@ def test_crop_boxes_without_scale_limit_keep_sixteen_pixels_only() -> None:
     grow=st.tuples(shares, shares, shares),
     limit_scale=st.booleans(),
 )
-@settings(deadline=None, max_examples=400)
+@settings(max_examples=400)
 def test_crop_boxes_are_even_inside_and_unchanged_by_nvinfer(
     boxes: list[tuple[float, float, float, float]],
     frame: tuple[int, int],
@@ -168,7 +168,7 @@ def _crops_as_arrays(
     grow=st.tuples(shares, shares, shares),
     limit_scale=st.booleans(),
 )
-@settings(deadline=None, max_examples=400)
+@settings(max_examples=400)
 def test_crops_one_by_one_are_those_of_arrays_to_the_last_bit(
     boxes: list[tuple[float, float, float, float]],
     frame: tuple[int, int],
@@ -192,7 +192,6 @@ def test_crops_one_by_one_are_those_of_arrays_to_the_last_bit(
 
 
 @given(boxes=boxes_of_any_kind)
-@settings(deadline=None)
 def test_crop_boxes_of_a_legal_crop_are_itself(
     boxes: list[tuple[float, float, float, float]],
 ) -> None:

@@ -33,7 +33,7 @@ def _used(frames: list[Judged]) -> float:
     fixed=st.floats(0, 1),
     in_steps=st.booleans(),
 )
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_everybody_is_judged_always_where_the_classifier_keeps_up(
     people: int, fps: float, busy: float, fixed: float, in_steps: bool
 ) -> None:
@@ -51,7 +51,7 @@ def test_everybody_is_judged_always_where_the_classifier_keeps_up(
     share=st.floats(0.1, 0.9),
     fixed=st.floats(0, 0.3),
 )
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_frames_keep_coming_and_little_is_left_unused_where_some_can_be_judged(
     people: int, fps: float, share: float, fixed: float
 ) -> None:
@@ -77,7 +77,7 @@ def test_frames_keep_coming_and_little_is_left_unused_where_some_can_be_judged(
     frame_s=st.floats(0, 0.3),
     in_steps=st.booleans(),
 )
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_somebody_is_judged_in_every_frame_and_nobody_is_forgotten(
     people: int, fps: float, crop_s: float, frame_s: float, in_steps: bool
 ) -> None:
@@ -97,7 +97,7 @@ def test_somebody_is_judged_in_every_frame_and_nobody_is_forgotten(
     crop_s=st.floats(0.0001, 0.05),
     in_steps=st.booleans(),
 )
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_frames_are_not_bought_with_old_evidence(
     people: int, frame_s: float, crop_s: float, in_steps: bool
 ) -> None:
@@ -200,7 +200,7 @@ ENTRIES = st.lists(
 
 
 @given(entries=ENTRIES, all_at_once=st.booleans())
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 def test_whatever_comes_the_budget_stays_in_its_bounds(
     entries: list[tuple[float, float, int, int, int, float]], *, all_at_once: bool
 ) -> None:

@@ -139,7 +139,7 @@ def test_nobody_is_cleared_by_scores_of_a_crossing() -> None:
     swaps=st.lists(st.booleans(), min_size=1, max_size=6),
     dropped=st.sets(st.integers(0, 60), max_size=12),
 )
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 def test_whatever_ids_do_in_a_crowd_of_two_the_unsafe_one_is_alarmed_in_time(
     swaps: list[bool], dropped: set[int]
 ) -> None:

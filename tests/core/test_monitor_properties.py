@@ -46,7 +46,7 @@ def _frames(scene: list[tuple[float, list[PersonObservation]]]) -> list[FrameObs
 
 
 @given(scene=scenes, decision=decisions)
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 def test_each_start_has_exactly_one_end_and_revisions_count_up(
     scene: list[tuple[float, list[PersonObservation]]], decision: dict[str, Any]
 ) -> None:
@@ -71,7 +71,7 @@ def test_each_start_has_exactly_one_end_and_revisions_count_up(
 
 
 @given(scene=scenes, decision=decisions)
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 def test_no_two_persons_of_a_frame_are_the_same_person(
     scene: list[tuple[float, list[PersonObservation]]], decision: dict[str, Any]
 ) -> None:
@@ -89,7 +89,7 @@ steps = st.lists(
 
 
 @given(steps=steps, above=st.booleans())
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 def test_without_delays_and_hysteresis_the_decision_is_the_per_frame_alert(
     steps: list[tuple[float, float | None]], above: bool
 ) -> None:
@@ -109,7 +109,7 @@ def test_without_delays_and_hysteresis_the_decision_is_the_per_frame_alert(
 
 
 @given(steps=steps, open_after_s=st.sampled_from([0.0, 0.1, 0.5, 1.0]))
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 def test_incident_opens_after_sustained_evidence_and_only_then(
     steps: list[tuple[float, float | None]], open_after_s: float
 ) -> None:
@@ -143,7 +143,7 @@ def test_incident_opens_after_sustained_evidence_and_only_then(
     open_after_s=st.sampled_from([0.0, 0.5, 2.0]),
     max_evidence_age_s=st.sampled_from([0.04, 1.0]),
 )
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 def test_alert_side_scores_at_any_spacing_open_an_incident_after_finitely_many(
     gaps_s: list[float], open_after_s: float, max_evidence_age_s: float
 ) -> None:
@@ -167,7 +167,7 @@ def test_alert_side_scores_at_any_spacing_open_an_incident_after_finitely_many(
 
 
 @given(steps=steps, close_after_s=st.sampled_from([0.1, 0.5, 2.0]))
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 def test_incident_ends_only_after_release_side_scores_without_unknown_between(
     steps: list[tuple[float, float | None]], close_after_s: float
 ) -> None:

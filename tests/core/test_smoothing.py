@@ -100,7 +100,7 @@ _steps = st.lists(st.tuples(_people, st.sampled_from([0.0, 0.04, 0.1, 0.3, -0.1]
     ),
     kind=st.sampled_from([MedianSmoother, TrackSmoother]),
 )
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 def test_people_one_by_one_come_to_what_the_arrays_come_to_to_the_last_bit(
     steps: list[tuple[list[tuple[Box, float]], float]],
     sizes: tuple[float, float, int],

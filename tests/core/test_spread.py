@@ -133,7 +133,7 @@ def test_frame_without_time_is_not_judged() -> None:
     needs=st.lists(st.frozensets(st.integers(0, 29)), min_size=1, max_size=8),
     fps=st.sampled_from([8, 15, 30]),
 )
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_no_evidence_gets_too_old_where_all_fit_in_half_its_age(
     people: int, needs: list[frozenset[int]], fps: int
 ) -> None:

@@ -45,7 +45,7 @@ scenes = st.lists(st.floats(3.5, 6.0), min_size=1, max_size=3).map(
 
 @pytest.mark.parametrize("fps", RATES_FPS)
 @given(turns_s=scenes, phase_share=st.floats(0, 0.99))
-@settings(deadline=None, max_examples=12)
+@settings(max_examples=12)
 def test_incidents_come_within_one_frame_interval_of_when_they_come_without_frames(
     fps: int, turns_s: list[float], phase_share: float
 ) -> None:
@@ -66,7 +66,7 @@ def test_incidents_come_within_one_frame_interval_of_when_they_come_without_fram
 
 
 @given(turns_s=scenes)
-@settings(deadline=None, max_examples=12)
+@settings(max_examples=12)
 def test_rates_agree_within_one_interval_of_the_slower_with_the_default_times(
     turns_s: list[float],
 ) -> None:
@@ -144,7 +144,6 @@ def test_window_follows_an_id_whose_box_jumped() -> None:
     scores=st.lists(st.sampled_from([0.0, 0.25, 0.5, 1.0]), min_size=1, max_size=20),
     more=st.integers(2, 5),
 )
-@settings(deadline=None)
 def test_each_score_repeated_at_a_multiple_of_the_rate_changes_no_median(
     scores: list[float], more: int
 ) -> None:

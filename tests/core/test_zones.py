@@ -4,7 +4,7 @@ import math
 from typing import Any
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ropewatch.decision import RopeState
@@ -45,7 +45,6 @@ def _monitor(*zones: tuple[str, tuple[Point, ...]], **decision: Any) -> SourceMo
 
 @given(polygon=polygons, point=points, turn=st.integers(0, 7))
 @example(polygon=[(0.0, 0.0), (1.0, 1.0), (0.0312, 0.0)], point=(0.0312, 0.0), turn=0)
-@settings(deadline=None)
 def test_neither_the_first_corner_nor_the_direction_matters(
     polygon: list[Point], point: Point, turn: int
 ) -> None:
@@ -56,7 +55,6 @@ def test_neither_the_first_corner_nor_the_direction_matters(
 
 
 @given(corners=st.tuples(shares, shares, shares, shares), point=points)
-@settings(deadline=None)
 def test_rectangle_holds_what_lies_between_its_sides(
     corners: tuple[float, float, float, float], point: Point
 ) -> None:
@@ -68,7 +66,6 @@ def test_rectangle_holds_what_lies_between_its_sides(
 
 
 @given(cut=st.tuples(shares, shares), point=points)
-@settings(deadline=None)
 def test_two_zones_that_share_an_edge_share_no_point_and_leave_none_out(
     cut: tuple[float, float], point: Point
 ) -> None:
@@ -86,7 +83,6 @@ def test_two_zones_that_share_an_edge_share_no_point_and_leave_none_out(
         st.floats(-500, 2000), st.floats(-500, 1500), st.floats(0, 800), st.floats(0, 800)
     )
 )
-@settings(deadline=None)
 def test_everybody_is_somewhere_in_the_frame_even_when_cut_off(box: BoxLtwh) -> None:
     whole = [(0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.0, 1.0)]
 
@@ -126,7 +122,6 @@ def test_a_border_that_meets_itself_is_found_wherever_it_starts(
     turns=st.lists(st.floats(0, 0.99), min_size=3, max_size=12, unique=True),
     reaches=st.lists(st.floats(0.05, 0.5), min_size=12, max_size=12),
 )
-@settings(deadline=None)
 def test_corners_in_order_around_a_point_are_always_accepted(
     turns: list[float], reaches: list[float]
 ) -> None:

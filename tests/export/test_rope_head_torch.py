@@ -25,7 +25,7 @@ def boxes(draw: st.DrawFn) -> np.ndarray[Any, Any]:
     return np.array(drawn, np.float32).reshape(-1, 4)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     boxes=boxes(),
     sampling_ratio=st.integers(0, 3),
