@@ -80,17 +80,16 @@ def encode(
     return path
 
 
-def write_models(folder: Path, people: int = 1, *, layers: int = 0) -> None:
+def write_models(folder: Path, people: int = 1) -> None:
     """Write the two networks, their labels and their nvinfer configs.
 
     Args:
         folder: is made.
         people: whom the detector sees, side by side; at most 25.
-        layers: of convolution that the classifier does for nothing, to be slow.
     """
     folder.mkdir(parents=True, exist_ok=True)
     _write_detector(folder / "person.onnx", people)
-    write_classifier(folder / "rope.onnx", layers)
+    _write_classifier(folder / "rope.onnx")
     (folder / "person_labels.txt").write_text("person\n")
     (folder / "rope_labels.txt").write_text("roped;unroped\n")
     (folder / "pgie.txt").write_text(
@@ -193,38 +192,15 @@ def _write_detector(path: Path, people: int) -> None:
     _save(path, nodes, constants, ["B", 3, height, width], ("detections", ["B", people, 6]))
 
 
-def write_classifier(path: Path, layers: int) -> None:
+def _write_classifier(path: Path) -> None:
     """Write the network whose score is the brightness of the crop."""
-    channels = 32
-    rng = np.random.default_rng(0)
-    work: list[onnx.NodeProto] = []
-    weights = []
-    for n in range(layers):
-        shape = (channels, channels if n else 3, 3, 3)
-        weights.append(numpy_helper.from_array(rng.normal(0, 0.01, shape).astype("f"), f"w{n}"))
-        inputs = [f"x{n}" if n else "images", f"w{n}"]
-        work.append(helper.make_node("Conv", inputs, [f"x{n + 1}"], pads=[1, 1, 1, 1]))
-    # What it comes to is between 0 and 1, and counts for a millionth.
-    if layers:
-        axes = [1, 2, 3]
-        work += [
-            helper.make_node("ReduceMean", [f"x{layers}"], ["m"], axes=axes, keepdims=0),
-            helper.make_node("Sigmoid", ["m"], ["s"]),
-            helper.make_node("Mul", ["s", "millionth"], ["little"]),
-            helper.make_node("ReduceMean", ["images"], ["bright"], axes=axes, keepdims=0),
-            helper.make_node("Sub", ["bright", "little"], ["mean"]),
-        ]
-        weights.append(numpy_helper.from_array(np.array(1e-6, np.float32), "millionth"))
-    else:
-        work = [helper.make_node("ReduceMean", ["images"], ["mean"], axes=[1, 2, 3], keepdims=0)]
     nodes = [
-        *work,
+        helper.make_node("ReduceMean", ["images"], ["mean"], axes=[1, 2, 3], keepdims=0),
         helper.make_node("Unsqueeze", ["mean", "axis"], ["unroped"]),
         helper.make_node("Sub", ["one", "unroped"], ["roped"]),
         helper.make_node("Concat", ["roped", "unroped"], ["probabilities"], axis=1),
     ]
     constants = [
-        *weights,
         numpy_helper.from_array(np.array([1], np.int64), "axis"),
         numpy_helper.from_array(np.array(1, np.float32), "one"),
     ]
