@@ -14,6 +14,7 @@ from deepstream.compose import App, compose, state_dir
 from deepstream.health import CameraReason
 from deepstream.plan import is_reconnected
 from deepstream.sources import explain_failure
+from deepstream.told import ToldCameras
 from ropewatch.incidents import EndReason
 from ropewatch.load import redact
 from ropewatch.settings import SiteSettings, SourceSettings
@@ -104,6 +105,7 @@ class _Run:
     def __init__(self, app: App) -> None:
         self._app = app
         self._source_ids = tuple(source.id for source in app.site.sources)
+        self._told = ToldCameras(state_dir(app.site))
         # Sources that have ended or failed, until their last frames are through the graph.
         self._ending: dict[int, EndReason] = {}
         reconnecting = frozenset(
@@ -118,7 +120,8 @@ class _Run:
 
     def watch(self) -> Outcome:
         """Run the graph to its end."""
-        self._app.voice.reporter.hello(self._source_ids)
+        gone = self._told.begin(self._source_ids)
+        self._app.voice.reporter.hello(self._source_ids, gone=gone)
         self._on_tick()
         outcome = self.runner.run()
         self._fail_if_asked()
@@ -151,6 +154,8 @@ class _Run:
                 app.site.mqtt.port,
                 publisher.last_error or "no answer",
             )
+        else:
+            self._told.end()
         return undelivered
 
     def _on_tick(self) -> None:

@@ -87,9 +87,17 @@ class Reporter:
         self._told_reasons: tuple[str, ...] | None = None
         self._told_status_s = 0.0
 
-    def hello(self, source_ids: Sequence[str]) -> None:
-        """End what an earlier run has left open, and say that nothing is open now."""
+    def hello(self, source_ids: Sequence[str], *, gone: Sequence[str] = ()) -> None:
+        """End what an earlier run has left open, and say that nothing is open now.
+
+        Args:
+            source_ids: the cameras.
+            gone: cameras of earlier runs that nobody watches any more.
+        """
         self._recover()
+        for source_id in gone:
+            self._camera_state(source_id, NOBODY)
+            self.camera_status(source_id, CameraReason.STOPPED)
         for source_id in source_ids:
             self._camera_state(source_id, NOBODY)
             if self._discovery_prefix is not None:

@@ -226,6 +226,14 @@ def test_hello_clears_what_a_killed_run_has_left_open(bench: Bench) -> None:
     assert bench.outlet.of("/camera/cam/state")[0]["open_incidents"] == []
 
 
+def test_hello_says_that_a_camera_of_an_earlier_run_is_not_watched(bench: Bench) -> None:
+    bench.reporter.hello(["cam"], gone=["old"])
+
+    assert bench.outlet.of("/camera/old/state")[0]["open_incidents"] == []
+    assert bench.outlet.of("/camera/old/status")[0]["reason"] == "stopped"
+    assert all(message.retain for message in bench.outlet.messages)
+
+
 def test_status_is_sent_on_change_and_every_so_often(bench: Bench) -> None:
     for reasons in ((), (), ("camera cam lost",), ("camera cam lost",)):
         bench.reporter.box_status(reasons, {})

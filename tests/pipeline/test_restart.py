@@ -51,6 +51,30 @@ def test_a_killed_box_ends_at_its_next_start_what_it_had_open(
     assert end["data"]["sequence"] == 1
 
 
+def test_a_camera_that_was_taken_out_after_a_kill_is_not_left_behind_as_watched(
+    broker: PrivateBroker, tmp_path: Path
+) -> None:
+    endless = endless_site(broker, tmp_path)
+    safe = make_clip(tmp_path / "safe.mp4", [("black", 10)])
+    of_camera = tuple(f"ropewatch/v1/+/+/camera/cam/{last}" for last in ("incident", "state"))
+
+    with Subscriber(broker.host, broker.port, of_camera) as inbox:
+        box = start(endless, tmp_path)
+        next(m for m in inbox.messages(60.0) if json.loads(m.payload).get("open_incidents"))
+        box.kill()
+        box.communicate()
+    mqtt = endless.mqtt.model_dump(include={"host", "port"})
+    ran = run(tiny_site(tmp_path, {"other": str(safe)}, mqtt=mqtt), tmp_path)
+    with Subscriber(broker.host, broker.port, ("ropewatch/v1/+/+/camera/cam/+",)) as inbox:
+        left = [json.loads(message.payload) for message in inbox.messages(1.0)]
+
+    assert ran.code == 0, ran.output
+    assert {(one.get("reason"), one.get("open_incidents") == []) for one in left} == {
+        ("stopped", False),
+        (None, True),
+    }
+
+
 def test_a_box_that_ends_while_its_broker_is_away_waits_some_seconds_for_it(
     broker: PrivateBroker, tmp_path: Path
 ) -> None:
