@@ -11,7 +11,7 @@ from deepstream.lanes import Lane, Post
 from deepstream.outbox import Outbox
 from ropewatch.budget import Budget
 from ropewatch.moment import Moment
-from ropewatch.payloads import (
+from ropewatch.telemetry_payloads import (
     CameraTelemetry,
     ClassifierTelemetry,
     DeliveryTelemetry,

@@ -41,6 +41,7 @@ class Rule:
     open_after_ns: int
     close_after_ns: int
     max_evidence_age_ns: int
+    gone_after_ns: int
 
     @classmethod
     def of(cls, settings: DecisionSettings, alert_when: AlertWhen) -> Self:
@@ -54,6 +55,7 @@ class Rule:
             open_after_ns=to_ns(settings.open_after_s),
             close_after_ns=to_ns(settings.close_after_s),
             max_evidence_age_ns=to_ns(settings.max_evidence_age_s),
+            gone_after_ns=to_ns(settings.gone_after_s),
         )
 
     def alerts(self, smoothed: float) -> bool:

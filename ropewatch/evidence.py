@@ -4,10 +4,11 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Final
 
+from ropewatch.decision import Rule
 from ropewatch.observations import BoxLtwh, PersonObservation
 
-MAX_POINTS: Final = 64
-"""Two seconds at 30 fps: more than the default windows, and a few kilobytes in a message."""
+MAX_POINTS: Final = 96
+"""Three seconds at 30 fps: more than the default windows, and a few kilobytes in a message."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +45,14 @@ class Evidence:
         tracks: track ids, oldest first; empty if untracked.
         crossed: numbers of people whose box lay over this one's since they were first seen.
             Where the tracker swapped ids, evidence from before may be theirs.
+        rule: what it was compared with; None in recordings made before it was kept.
     """
 
     trail: tuple[TrailPoint, ...]
     crop_ltwh_px: BoxLtwh | None
     tracks: tuple[TrackStart, ...]
     crossed: tuple[int, ...]
+    rule: Rule | None = None
 
 
 @dataclass(slots=True)
@@ -110,11 +113,18 @@ class EvidenceLog:
         while now_ns - self._points[0][0] > self.window_ns:
             self._points.popleft()
 
-    def evidence(self) -> Evidence:
-        """Return what was collected."""
+    def evidence(self, rule: Rule, *, window_ns: int) -> Evidence:
+        """Return what was collected.
+
+        Args:
+            rule: what it is compared with.
+            window_ns: no older frames than this against the newest.
+        """
+        newest_ns = self._points[-1][0] if self._points else 0
         return Evidence(
-            trail=tuple(point for _, point in self._points),
+            trail=tuple(point for ns, point in self._points if newest_ns - ns <= window_ns),
             crop_ltwh_px=self._crop_ltwh_px,
             tracks=tuple(self._tracks),
             crossed=tuple(self._crossed),
+            rule=rule,
         )

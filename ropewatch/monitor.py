@@ -110,20 +110,19 @@ class SourceMonitor:
         self._decision = judging.decision
         self._zones = Zones(judging.zones)
         self._update_every_ns = to_ns(judging.decision.update_every_s)
-        self._gone_after_ns = to_ns(judging.decision.gone_after_s)
+        self._rule = Rule.of(judging.decision, self._classifier.alert_when)
         # All that an opening can rest on: the scores of the time, and those smoothed into it.
-        trail_s = judging.decision.open_after_s + judging.smoothing.window_s
-        self._dead_after_s = max(STILL_S, trail_s + judging.decision.max_evidence_age_s)
-        self._people.follow(
-            Rule.of(judging.decision, self._classifier.alert_when),
-            gone_after_ns=self._gone_after_ns,
-            trail_ns=to_ns(trail_s),
-        )
+        window_ns = to_ns(judging.smoothing.window_s)
+        self._opening_ns = self._rule.open_after_ns + window_ns
+        self._closing_ns = max(self._rule.close_after_ns + window_ns, self._opening_ns)
+        rests_on_s = (self._opening_ns + self._rule.max_evidence_age_ns) / NS_PER_S
+        self._dead_after_s = max(STILL_S, rests_on_s)
+        self._people.follow(self._rule, trail_ns=self._closing_ns)
 
     @property
     def max_evidence_age_ns(self) -> int:
         """Age from which on a verdict is unknown."""
-        return to_ns(self._decision.max_evidence_age_s)
+        return self._rule.max_evidence_age_ns
 
     @property
     def open_incidents(self) -> tuple[str, ...]:
@@ -235,7 +234,7 @@ class SourceMonitor:
                 if not person.watched:
                     person.watched, person.known_ns = True, self._now_ns
                 person.watched_ns = self._now_ns
-            elif person.watched and self._now_ns - person.watched_ns >= self._gone_after_ns:
+            elif person.watched and self._now_ns - person.watched_ns >= self._rule.gone_after_ns:
                 if person.incident is not None:
                     reason = EndReason.LEFT_ZONE
                     events.append(self._end(person, person.incident, reason, frame.ntp_ns))
@@ -361,7 +360,9 @@ class SourceMonitor:
             started_pts_ns=incident.started_pts_ns,
             end_reason=reason,
             duration_s=None if reason is None else (now_ns - incident.started_ns) / NS_PER_S,
-            evidence=person.log.evidence(),
+            evidence=person.log.evidence(
+                self._rule, window_ns=self._opening_ns if reason is None else self._closing_ns
+            ),
             snapshot=incident.snapshot,
             acknowledged=incident.acknowledged,
         )

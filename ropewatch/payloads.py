@@ -16,7 +16,7 @@ from ropewatch.moment import ClockSource, CorrectionReason
 from ropewatch.section import Name
 from ropewatch.settings import AlertWhen
 
-SCHEMA_VERSION: Final = "1.5"
+SCHEMA_VERSION: Final = "1.6"
 
 # What a JSON number holds in every language, and a column of every database.
 WHOLE_MAX: Final = 2**53 - 1
@@ -97,12 +97,31 @@ class TrackStart(Payload):
     since_pts_ns: int = Field(description="Stream time of the first frame under it.")
 
 
+class IncidentRule(Payload):
+    """What the smoothed score and the times were compared with."""
+
+    release: Share = Field(
+        description="Where the side begins that ends an incident with rope_seen: below it with "
+        "alert_when at_or_above, at or above it with below."
+    )
+    open_after_s: Seconds = Field(description="On the alert side for this long: start.")
+    close_after_s: Seconds = Field(
+        description="On the release side for this long, with scores from boxes that stand apart "
+        "and no gap longer than max_evidence_age_s: end, rope_seen."
+    )
+    gone_after_s: Seconds = Field(
+        description="Not seen for this long: end, person_gone. Outside the zones: left_zone."
+    )
+    max_evidence_age_s: Seconds = Field(description="Older evidence is unknown.")
+
+
 class IncidentEvidence(Payload):
     """The reason trail: what the decision saw, and by what it was made."""
 
     trail: tuple[TrailPoint, ...] = Field(
         description="The newest frames with this person, oldest first: smoothing.window_s + "
-        "decision.open_after_s, 64 at most."
+        "decision.open_after_s, in an end since 1.6 + decision.close_after_s if that is longer; "
+        "96 at most."
     )
     crop_ltwh_px: tuple[float, float, float, float] | None = Field(
         description="What the classifier looked at for the newest score."
@@ -114,6 +133,9 @@ class IncidentEvidence(Payload):
     )
     versions: dict[str, str] = Field(
         description="By what it was made: detector, classifier and config, as in the box's status."
+    )
+    rule: IncidentRule | None = Field(
+        None, description="Since 1.6. What scores and times were compared with, beside threshold."
     )
 
 
@@ -325,70 +347,3 @@ class CameraState(Payload):
     open_incidents: tuple[str, ...] = Field(description="Ids, oldest person first.")
     counts: StateCounts
     time: Rfc3339
-
-
-class CameraTelemetry(Payload):
-    """One camera, since the telemetry before."""
-
-    frames_per_s: Rate = Field(description="Judged frames.")
-    people_per_frame: Rate | None = Field(description="null without a frame.")
-    scores_per_s: Rate = Field(description="People of whom the classifier gave a score.")
-    passed_over_per_s: Rate = Field(
-        0,
-        description="Since 1.5. People whom the classifier was not asked about in a frame, since "
-        "it could not keep up or classifier.max_crops_per_frame is a number.",
-    )
-
-
-class ClassifierTelemetry(Payload):
-    """How the classifier keeps up with live cameras."""
-
-    crops_per_frame: Rate | None = Field(
-        description="People of a frame whom it can judge, on average; null for everybody."
-    )
-    queue_ms: Milliseconds = Field(
-        description="How long each of the newest frames has waited for it at least."
-    )
-
-
-class DeliveryTelemetry(Payload):
-    """How long incident messages took, from their frame at the muxer to the broker's answer."""
-
-    count: Count = Field(description="Of this run; only those of which the frame's time is known.")
-    p50_ms: Milliseconds | None = Field(
-        description="Half of the newest 1,000 took no longer; null before the first."
-    )
-    p95_ms: Milliseconds | None
-    p99_ms: Milliseconds | None
-
-
-class QueueTelemetry(Payload):
-    """What waits for the broker."""
-
-    messages: Count
-    bytes: Count
-
-
-class Telemetry(Payload):
-    """What a box measures of itself. Since 1.4."""
-
-    version: Version = SCHEMA_VERSION
-    site: Name
-    box: Name
-    boot_id: Name
-    time: Rfc3339
-    monotonic_ms: Milliseconds
-    interval_s: Seconds = Field(description="Since the telemetry before, or since the start.")
-    cameras: dict[str, CameraTelemetry]
-    classifier: ClassifierTelemetry | None = Field(
-        None, description="Since 1.5. null where no source is live: files wait for it."
-    )
-    delivery: DeliveryTelemetry
-    queue: QueueTelemetry
-    counters: dict[str, Count] = Field(description="As in the box's status.")
-    temperatures_c: dict[str, float] = Field(
-        description="Of the kernel's thermal zones, by their type; empty where there are none."
-    )
-    disk_free_bytes: Count | None = Field(
-        description="Where messages are kept; null when that cannot be read."
-    )

@@ -88,7 +88,6 @@ class People:
     """The people of one source who have not left; `follow` says by which settings."""
 
     _rule: Rule
-    _gone_after_ns: int
     _trail_ns: int
 
     def __init__(self) -> None:
@@ -98,9 +97,9 @@ class People:
     def __iter__(self) -> Iterator[Person]:
         return iter(self._people.values())
 
-    def follow(self, rule: Rule, *, gone_after_ns: int, trail_ns: int) -> None:
+    def follow(self, rule: Rule, *, trail_ns: int) -> None:
         """Go by these settings from now on; nobody is cleared by what went by others."""
-        self._rule, self._gone_after_ns, self._trail_ns = rule, gone_after_ns, trail_ns
+        self._rule, self._trail_ns = rule, trail_ns
         self.doubt()
         for person in self:
             person.decision.rule = rule
@@ -135,7 +134,7 @@ class People:
         return gone
 
     def _is_gone(self, person: Person, now_ns: int) -> bool:
-        return now_ns - person.seen_ns - person.unseen_ns >= self._gone_after_ns
+        return now_ns - person.seen_ns - person.unseen_ns >= self._rule.gone_after_ns
 
     def forget_decision(self, person: Person) -> None:
         """Begin anew with a person who is not watched any more."""

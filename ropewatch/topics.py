@@ -13,9 +13,9 @@ from ropewatch.payloads import (
     ClockMessage,
     IncidentMessage,
     Payload,
-    Telemetry,
 )
 from ropewatch.section import NAME_PATTERN
+from ropewatch.telemetry_payloads import Telemetry
 
 ROOT: Final = f"ropewatch/v{SCHEMA_VERSION.partition('.')[0]}"
 JSON: Final = "application/json"

@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from pydantic_core import from_json, to_json
 
 from ropewatch.commands import Answer
-from ropewatch.decision import RopeState
+from ropewatch.decision import NS_PER_S, RopeState, Rule
 from ropewatch.evidence import Evidence
 from ropewatch.incidents import Acknowledgement, EndReason, IncidentEvent, Phase, Snapshot
 from ropewatch.moment import Correction, Moment
@@ -26,13 +26,14 @@ from ropewatch.payloads import (
     IncidentData,
     IncidentEvidence,
     IncidentMessage,
+    IncidentRule,
     SnapshotReference,
     StateCounts,
-    Telemetry,
     TrackStart,
     TrailPoint,
 )
 from ropewatch.reading import parse_incident
+from ropewatch.telemetry_payloads import Telemetry
 from ropewatch.topics import (
     ANSWER,
     CAMERA_STATE,
@@ -253,6 +254,7 @@ class Wire:
             ),
             crossed=evidence.crossed,
             versions=dict(self.versions),
+            rule=None if evidence.rule is None else _rule(evidence.rule),
         )
 
     def status(
@@ -332,6 +334,16 @@ class Wire:
             time=rfc3339(now.unix_ns),
         )
         return self._message(CAMERA_STATE, payload, camera=camera)
+
+
+def _rule(rule: Rule) -> IncidentRule:
+    return IncidentRule(
+        release=rule.release,
+        open_after_s=rule.open_after_ns / NS_PER_S,
+        close_after_s=rule.close_after_ns / NS_PER_S,
+        gone_after_s=rule.gone_after_ns / NS_PER_S,
+        max_evidence_age_s=rule.max_evidence_age_ns / NS_PER_S,
+    )
 
 
 def _clock(now: Moment) -> Clock:

@@ -5,12 +5,13 @@ from dataclasses import replace
 
 import pytest
 
-from ropewatch.decision import RopeState
-from ropewatch.evidence import MAX_POINTS, Evidence, TrackStart, TrailPoint
+from ropewatch.decision import RopeState, Rule
+from ropewatch.evidence import Evidence, TrackStart, TrailPoint
 from ropewatch.incidents import Acknowledgement, EndReason, IncidentEvent, Phase, Snapshot
 from ropewatch.judging import ZoneSettings
 from ropewatch.monitor import SourceMonitor
 from ropewatch.observations import BoxLtwh, PersonObservation
+from ropewatch.settings import AlertWhen
 from tests.core.builders import (
     FRAME_WH_PX,
     HERE,
@@ -76,6 +77,7 @@ def test_start_carries_what_it_rests_on() -> None:
             crop_ltwh_px=CROP,
             tracks=(TrackStart(7, 0),),
             crossed=(),
+            rule=Rule.of(site(threshold=0.461, open_after_s=0.1).decision, AlertWhen.AT_OR_ABOVE),
         ),
     )
 
@@ -223,38 +225,6 @@ def test_what_is_no_evidence_never_counts_as_rope_seen(observation: PersonObserv
     assert [(e.phase, e.state) for e in events] == [(Phase.UPDATE, RopeState.UNKNOWN)]
     assert (verdict.state, verdict.score) == (RopeState.UNKNOWN, None)
     assert all(math.isfinite(number) for number in events[0].box_ltwh_px)
-
-
-def test_trail_tells_cached_verdicts_from_fresh_ones_and_keeps_to_its_window() -> None:
-    monitor = new_monitor(open_after_s=0.2, smoothing={"newest": 1, "window_s": 0.2})
-
-    events = run(
-        monitor,
-        *(frame(0.1 * n, [seen(0.9 if n % 2 == 0 else None)]) for n in range(3)),
-        frame(0.3, [seen(object_id=8)]),
-        frame(10.4),
-    )
-
-    start, end = events
-    assert start.evidence is not None
-    assert [(p.score, p.smoothed) for p in start.evidence.trail] == [
-        (0.9, 0.9),
-        (None, 0.9),
-        (0.9, 0.9),
-    ]
-    assert end.evidence is not None
-    assert [p.pts_ns / S for p in end.evidence.trail] == [0, 0.1, 0.2, 0.3]
-    assert end.evidence.tracks == (TrackStart(7, 0), TrackStart(8, round(0.3 * S)))
-
-
-def test_trail_is_bounded_at_any_frame_rate() -> None:
-    monitor = new_monitor(open_after_s=1, smoothing={"newest": 1, "window_s": 1})
-
-    (start,) = run(monitor, *(frame(0.01 * n, [seen(0.9)]) for n in range(101)))
-
-    assert start.evidence is not None
-    assert len(start.evidence.trail) == MAX_POINTS
-    assert start.evidence.trail[-1].pts_ns == S
 
 
 def test_person_who_stays_unknown_is_counted_after_unknown_after() -> None:

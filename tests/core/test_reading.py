@@ -11,8 +11,9 @@ import pytest
 from ropewatch.decision import RopeState
 from ropewatch.listen import describe
 from ropewatch.moment import ClockSource, ClockWatch, Moment
-from ropewatch.payloads import ClockCorrection, ClockMessage, IncidentMessage, Telemetry
+from ropewatch.payloads import ClockCorrection, ClockMessage, IncidentMessage
 from ropewatch.reading import corrected_time, parse, parse_incident
+from ropewatch.telemetry_payloads import Telemetry
 from ropewatch.wire import Message, Wire
 from tests.core.incident_messages import changed
 from tests.core.test_wire import START

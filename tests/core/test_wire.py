@@ -8,7 +8,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from ropewatch.decision import RopeState
+from ropewatch.decision import RopeState, Rule
 from ropewatch.evidence import Evidence, TrackStart, TrailPoint
 from ropewatch.incidents import EndReason, IncidentEvent, Phase, Snapshot
 from ropewatch.moment import ClockSource, Correction, CorrectionReason, Moment
@@ -46,6 +46,15 @@ START = IncidentEvent(
         crop_ltwh_px=(0, 12, 90, 108),
         tracks=(TrackStart(2**63, 4_000_000_000),),
         crossed=(5,),
+        rule=Rule(
+            alert_when=AlertWhen.AT_OR_ABOVE,
+            threshold=0.461,
+            release=0.4,
+            open_after_ns=500_000_000,
+            close_after_ns=2_000_000_000,
+            max_evidence_age_ns=1_000_000_000,
+            gone_after_ns=3_000_000_000,
+        ),
     ),
 )
 END = replace(
@@ -109,6 +118,13 @@ def test_incident_explains_itself() -> None:
         "tracks": [{"object_id": "9223372036854775808", "since_pts_ns": 4_000_000_000}],
         "crossed": [5],
         "versions": {"config": "ab12"},
+        "rule": {
+            "release": 0.4,
+            "open_after_s": 0.5,
+            "close_after_s": 2.0,
+            "gone_after_s": 3.0,
+            "max_evidence_age_s": 1.0,
+        },
     }
 
 
