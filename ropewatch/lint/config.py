@@ -242,7 +242,8 @@ def typed(entry: Entry, *, is_yaml: bool) -> Value | None:
     if key is None or entry.text is None or (is_yaml and key.ini_only):
         return None
     try:
-        value = read_value(entry.text, key.kind, is_yaml=is_yaml)
+        in_class = entry.group != PROPERTY_GROUP
+        value = read_value(entry.text, key.kind, is_yaml=is_yaml, in_class=in_class)
     except ValueError:
         return None
     return value if key.accepts(value) else None

@@ -10,7 +10,7 @@ from pathlib import Path
 from ropewatch.errors import ModelError
 from ropewatch.lint.config import nearest_key
 from ropewatch.lint.findings import Edit, Finding
-from ropewatch.lint.source import ConfigText, parse_config, read_text
+from ropewatch.lint.source import ConfigText, parse_config, printable, read_text
 
 _COLOURS = {"+": "\x1b[32m", "-": "\x1b[31m", "@": "\x1b[36m"}
 _RESET = "\x1b[0m"
@@ -38,7 +38,7 @@ def diff_of(texts: dict[Path, tuple[str, str]], *, colour: bool) -> str:
     """Show the changes of files as a unified diff; colour is for a terminal."""
     lines: list[str] = []
     for path, (old, new) in texts.items():
-        pieces = (old.splitlines(), new.splitlines())
+        pieces = (printable(old).splitlines(), printable(new).splitlines())
         lines += difflib.unified_diff(*pieces, str(path), str(path), lineterm="")
     if colour:
         lines = [
@@ -60,8 +60,8 @@ def write_texts(texts: dict[Path, tuple[str, str]]) -> None:
         try:
             handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
             try:
-                with os.fdopen(handle, "w", encoding="utf-8", newline="") as stream:
-                    stream.write(new)
+                with os.fdopen(handle, "wb") as stream:
+                    stream.write(new.encode("utf-8", "surrogateescape"))
                     stream.flush()
                     os.fsync(stream.fileno())
                 Path(name).chmod(target.stat().st_mode & 0o7777)

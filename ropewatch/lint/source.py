@@ -43,19 +43,26 @@ class ConfigText:
 
 
 def read_text(path: Path) -> str:
-    """Read a file.
+    """Read a file; of an ini file a byte that is no UTF-8 becomes a surrogate, as in a comment.
 
     Raises:
-        ModelError: it is absent or is not UTF-8 text.
+        ModelError: it is absent or is no text.
     """
+    # GLib looks at the letters of the values that it is asked for only; a comment may be GBK.
+    errors = "strict" if path.suffix in YAML_SUFFIXES else "surrogateescape"
     try:
         # Line ends stay as they are, so that a fix can keep them.
-        text = path.read_bytes().decode("utf-8")
+        text = path.read_bytes().decode("utf-8", errors)
     except FileNotFoundError:
         raise ModelError(f"{path}: no such file, want a configuration; correct the path") from None
     except (OSError, UnicodeDecodeError) as error:
         raise ModelError(f"{path}: {error}, want a readable UTF-8 text; correct it") from None
     return text
+
+
+def printable(text: str) -> str:
+    """Write bytes that are no UTF-8 by their numbers, which every terminal takes."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def shown(path: Path) -> Path:
@@ -83,6 +90,11 @@ def parse_config(path: Path, text: str) -> ConfigText:
 
 
 def _read_ini(path: Path, text: str) -> ConfigText:
+    if text.startswith("\ufeff"):
+        raise ModelError(
+            f"{path}:1: a byte order mark, want none: GLib refuses the whole file for it; save it "
+            f"as UTF-8 without a mark"
+        )
     groups: list[tuple[str, int]] = []
     entries: list[Entry] = []
     for number, raw in enumerate(text.split("\n"), 1):
@@ -91,7 +103,7 @@ def _read_ini(path: Path, text: str) -> ConfigText:
             continue
         header = _GROUP.fullmatch(line)
         if header is not None:
-            groups.append((header[1], number))
+            groups.append((printable(header[1]), number))
             continue
         name, equals, value = line.partition("=")
         if not equals or not name.strip() or not groups or line.startswith("["):
@@ -99,7 +111,7 @@ def _read_ini(path: Path, text: str) -> ConfigText:
                 f"{path}:{number}: {line[:60]!r}, want [group], key=value or # comment, and a "
                 f"group before the first key; GLib refuses the whole file for this line"
             )
-        entries.append(Entry(groups[-1][0], name.rstrip(), value.lstrip(), number))
+        entries.append(Entry(groups[-1][0], printable(name.rstrip()), value.lstrip(), number))
     return ConfigText(path, False, tuple(groups), tuple(entries))
 
 
@@ -109,6 +121,13 @@ def _read_yaml(path: Path, text: str) -> ConfigText:
     try:
         # Of several documents yaml-cpp loads the first.
         root = next(iter(yaml.compose_all(text, Loader=yaml.SafeLoader)), None)
+    except yaml.MarkedYAMLError as error:
+        # A line without a colon shows in the next one only.
+        keyless = error.context == "while scanning a simple key"
+        mark = error.context_mark if keyless else error.problem_mark
+        where = path if mark is None else f"{path}:{mark.line + 1}"
+        said = error.problem or error.context
+        raise ModelError(f"{where}: {said}, want YAML; correct the file") from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise ModelError(f"{path}: {error}, want YAML; correct the file") from None
     groups: list[tuple[str, int]] = []
@@ -116,7 +135,10 @@ def _read_yaml(path: Path, text: str) -> ConfigText:
     for group, inner in root.value if isinstance(root, yaml.MappingNode) else ():
         if not isinstance(group, yaml.ScalarNode):
             continue
+        again = any(name == group.value for name, _line in groups)
         groups.append((group.value, group.start_mark.line + 1))
+        if again:
+            continue  # yaml-cpp looks a group up by its name and finds the first
         for key, value in inner.value if isinstance(inner, yaml.MappingNode) else ():
             scalar = value.value if isinstance(value, yaml.ScalarNode) else None
             name = key.value if isinstance(key, yaml.ScalarNode) else "?"
@@ -124,17 +146,26 @@ def _read_yaml(path: Path, text: str) -> ConfigText:
     return ConfigText(path, True, tuple(groups), tuple(entries))
 
 
-def read_value(text: str, kind: Kind, *, is_yaml: bool) -> Value:
+def read_value(text: str, kind: Kind, *, is_yaml: bool, in_class: bool = False) -> Value:
     """Read a value's text as nvinfer does.
+
+    Args:
+        text: what stands behind the key.
+        kind: what the key is for.
+        is_yaml: of a YAML file, else of an ini file.
+        in_class: in a class group, whose integers nvinfer leaves to yaml-cpp.
 
     Raises:
         ValueError: nvinfer's parser refuses it.
     """
+    if not text.isascii() and kind in (Kind.STRING, Kind.PATH, Kind.STRINGS):
+        text.encode()  # GLib refuses a text that is no UTF-8, and so does this
     if kind in (Kind.STRING, Kind.PATH):
         return text if is_yaml else _unescaped(text)
     if kind is Kind.BOOL:
         return _yaml_int(text) != 0 if is_yaml else _ini_bool(text)
-    integer = _yaml_int if is_yaml else _ini_int
+    yaml_integer = _yaml_whole if in_class else _yaml_int
+    integer = yaml_integer if is_yaml else _ini_int
     if kind is Kind.INT:
         return integer(text)
     if kind is Kind.FLOAT:
@@ -178,6 +209,16 @@ def _yaml_int(text: str) -> int:
     if found is None:
         raise ValueError(f"{text!r} is no integer (the YAML parser knows 0 and 1, not true)")
     return int(found[1])
+
+
+def _yaml_whole(text: str) -> int:
+    # yaml-cpp looks at all of it, and takes a 0 in front for octal and 0x for hexadecimal.
+    found = re.fullmatch(r"([+-]?)(0[xX][0-9a-fA-F]+|0[0-7]*|[1-9][0-9]*)\s*", text, re.ASCII)
+    if found is None:
+        raise ValueError(repr(text))
+    digits = found[2]
+    base = 16 if digits[1:2] in ("x", "X") else 8 if digits[0] == "0" else 10
+    return int(found[1] + digits, base)
 
 
 def _number(text: str, *, is_yaml: bool) -> float:

@@ -172,7 +172,9 @@ def load_config(
     merged.update(values)
     for name, key in PROPERTY_KEYS.items():
         if key.kind is Kind.PATH:
-            merged[name] = _absolute(path, str(merged[name])) if merged[name] else None
+            # An empty one names the file's own folder, as in nvinfer, which then fails.
+            given_path = merged[name]
+            merged[name] = None if given_path is None else _absolute(path, str(given_path))
     if merged["scaling-compute-hw"] != 1 and merged["process-mode"] == 2:
         for side in ("input-object-min-width", "input-object-min-height"):
             merged[side] = max(16, merged[side])

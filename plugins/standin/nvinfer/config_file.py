@@ -130,14 +130,16 @@ def _yaml_groups(path: Path) -> dict[str, dict[str, Callable[[Kind], Value]]]:
     text = read_config(path)
     groups: dict[str, dict[str, Callable[[Kind], Value]]] = {name: {} for name, _ in text.groups}
     for entry in text.entries:
-        groups[entry.group][entry.name] = _yaml_reader(entry.text)
+        groups[entry.group][entry.name] = _yaml_reader(
+            entry.text, in_class=entry.group != PROPERTY_GROUP
+        )
     return groups
 
 
-def _yaml_reader(text: str | None) -> Callable[[Kind], Value]:
+def _yaml_reader(text: str | None, *, in_class: bool) -> Callable[[Kind], Value]:
     def read(kind: Kind) -> Value:
         if text is None:
             raise ValueError("no scalar; nvinfer wants lists as one text, a;b;c")
-        return read_value(text, kind, is_yaml=True)
+        return read_value(text, kind, is_yaml=True, in_class=in_class)
 
     return read

@@ -40,6 +40,24 @@ def test_class_groups_override_the_group_of_all(file: Path) -> None:
     assert [attrs.pre_cluster_threshold for attrs in config.classes] == [0.2, 0.7]
 
 
+def test_an_empty_path_is_the_files_own_folder(file: Path) -> None:
+    config = load_config(ini(file, **DETECTOR, labelfile_path=""))
+
+    assert config.labelfile_path == file.parent
+
+
+def test_a_class_group_in_yaml_wants_whole_integers(file: Path) -> None:
+    path = file.with_suffix(".yml")
+    text = "property:\n  gie-unique-id: 1\n  num-detected-classes: 1\n  cluster-mode: 2.5\n"
+    path.write_text(f"{text}class-attrs-all:\n  topk: 0x10\n")
+    assert load_config(path).classes[0].topk == 16
+
+    path.write_text(f"{text}class-attrs-all:\n  topk: 1.5\n")
+
+    with pytest.raises(ModelError, match=r"topk: '1\.5', want an integer"):
+        load_config(path)
+
+
 @pytest.mark.parametrize("group", ["class-attrs-2", "class-attrs-person"])
 def test_a_group_of_no_class_is_refused(file: Path, group: str) -> None:
     with pytest.raises(ModelError, match=rf"\[{group}\] does not name a class"):
