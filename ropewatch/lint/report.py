@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from ropewatch.errors import SettingsError
 from ropewatch.lint.check import RULES, check_files, site_configs
@@ -152,7 +153,7 @@ def _object(one: Finding) -> dict[str, Any]:
 
 def _sarif_result(one: Finding) -> dict[str, Any]:
     where = {
-        "artifactLocation": {"uri": one.file.as_posix()},
+        "artifactLocation": {"uri": quote(one.file.as_posix())},
         "region": {"startLine": one.line},
     }
     return {

@@ -6,7 +6,7 @@ from ropewatch.lint.config import CLASSIFIER, DETECTOR, INSTANCES, Config
 from ropewatch.lint.findings import Edit, Hit, Severity, rule
 from ropewatch.nvinfer_keys import CLASS_GROUP_PREFIX, INT_MAX
 
-_HYBRID, _NONE = 3, 4
+_DBSCAN, _HYBRID, _NONE = 1, 3, 4
 _PARSERS = {
     DETECTOR: "parse-bbox-func-name",
     CLASSIFIER: "parse-classifier-func-name",
@@ -37,7 +37,12 @@ def two_means(config: Config) -> Iterator[Hit]:
 )
 def padding_of_nothing(config: Config) -> Iterator[Hit]:
     """Yield symmetric padding under stretching."""
-    if config.flag("symmetric-padding") and not config.flag("maintain-aspect-ratio"):
+    stretched = not config.flag("maintain-aspect-ratio")
+    if (
+        config.flag("symmetric-padding")
+        and stretched
+        and not config.refused("maintain-aspect-ratio")
+    ):
         yield Hit("symmetric-padding=1", key="symmetric-padding")
 
 
@@ -140,9 +145,10 @@ def typed_twice(config: Config) -> Iterator[Hit]:
     "name the cache in int8-calib-file, or use Q/DQ with strongly-typed=1 and network-mode=0",
 )
 def int8_without_cache(config: Config) -> Iterator[Hit]:
-    """Yield network-mode 1 that becomes 2."""
-    if config.integer("network-mode") == 1 and not config.words("int8-calib-file"):
-        yield Hit("network-mode=1 without int8-calib-file", key="network-mode")
+    """Yield network-mode 1 or 3 that becomes 2; a library that builds may know the ranges."""
+    mode, builds = config.integer("network-mode"), config.words("engine-create-func-name")
+    if mode in (1, 3) and not config.words("int8-calib-file") and not builds:
+        yield Hit(f"network-mode={mode} without int8-calib-file", key="network-mode")
 
 
 @rule(
@@ -168,7 +174,7 @@ def default_clustering(config: Config) -> Iterator[Hit]:
 )
 def idle_nms(config: Config) -> Iterator[Hit]:
     """Yield an IoU threshold under a mode that has no NMS."""
-    if config.cluster_mode not in (1, _NONE):
+    if config.cluster_mode not in (_DBSCAN, _NONE):
         return
     for suffix, group in config.classes.items():
         if "nms-iou-threshold" in group:
@@ -189,7 +195,7 @@ def nearest(config: Config) -> Iterator[Hit]:
         model = config.manifest()
         wanted = () if model is None else (str(model.preprocessing.scaling_filter),)
         edits = tuple(Edit("scaling-filter", value) for value in wanted)
-        yield Hit("scaling-filter is missing", edits=edits)
+        yield Hit("scaling-filter is missing", key="scaling-filter", edits=edits)
 
 
 @rule(
@@ -341,3 +347,42 @@ def tensors_too_late(config: Config) -> Iterator[Hit]:
     both = config.flag("classifier-async-mode") and config.flag("output-tensor-meta")
     if config.use is None and usable and both:
         yield Hit("output-tensor-meta=1 with classifier-async-mode=1", key="output-tensor-meta")
+
+
+@rule(
+    "RW128",
+    Severity.WARNING,
+    "preprocessing in another unit",
+    "y = net-scale-factor * (x - offset), and x goes from 0 to 255: offsets are in that unit, and "
+    "the factor makes it smaller",
+    "write 0.00392156862745098, which is 1/255, where the network wants 0 to 1",
+)
+def other_unit(config: Config) -> Iterator[Hit]:
+    """Yield factors and offsets of pixels between 0 and 1; a manifest's own are RW201."""
+    factor, offsets = config.number("net-scale-factor"), config.numbers("offsets")
+    if config.manifest() is not None:
+        return
+    if factor > 1:
+        what = f"net-scale-factor={factor:g} makes 255 {255 * factor:g}"
+        yield Hit(what, key="net-scale-factor")
+    if any(offsets) and all(abs(one) <= 1 for one in offsets):
+        shown = ";".join(f"{255 * one:.6g}" for one in offsets)
+        what = f"offsets={';'.join(f'{one:g}' for one in offsets)}"
+        yield Hit(what, key="offsets", fix=f"write {shown}, if they are of pixels from 0 to 1")
+
+
+@rule(
+    "RW129",
+    Severity.WARNING,
+    "DBSCAN that clusters nothing",
+    "cluster-mode=1 touches only classes with minBoxes above 0, and the default is 0: every "
+    "candidate becomes an object",
+    "set minBoxes and eps, or cluster-mode=2 with nms-iou-threshold",
+)
+def no_dbscan(config: Config) -> Iterator[Hit]:
+    """Yield DBSCAN without a class that it clusters."""
+    if config.network_type != DETECTOR or config.cluster_mode != _DBSCAN:
+        return
+    if not any(group.get("minBoxes") for group in config.classes.values()):
+        key = "cluster-mode" if config.given("cluster-mode") else "enable-dbscan"
+        yield Hit(f"{key}=1 without minBoxes", key=key)

@@ -131,6 +131,8 @@ def label_shape(config: Config) -> Iterator[Hit]:
         return
     text = path.read_text(encoding="utf-8", errors="replace").strip()
     lines = text.splitlines()
+    if config.network_type == CLASSIFIER and not lines:
+        yield Hit(f"{path.name}: no label, nothing is attached", key="labelfile-path")
     single = config.network_type == CLASSIFIER and lines and not any(";" in one for one in lines)
     if single:
         what = f"{path.name}: {len(lines)} lines without a semicolon for a classifier"
@@ -319,8 +321,8 @@ def no_parser(config: Config, model: manifest.Manifest) -> Iterator[Hit]:
     "RW216",
     Severity.WARNING,
     "label with something invisible around it",
-    "nvinfer strips nothing: blanks, carriage returns and a byte order mark become a part of the "
-    "label, which then equals no other spelling of it",
+    "nvinfer strips nothing: blanks, carriage returns, a byte order mark and bytes that are no "
+    "UTF-8 become a part of the label, which then equals no other spelling of it",
     "save the labels file with line ends of Unix, as UTF-8 without a mark, and without blanks "
     "around labels",
 )
@@ -332,7 +334,8 @@ def unstripped_label(config: Config) -> Iterator[Hit]:
     lines = path.read_bytes().decode("utf-8", "replace").split("\n")
     for number, line in enumerate(lines, 1):
         for label in line.split(";"):
-            if label != label.strip().removeprefix("\ufeff"):
+            # The mark of replacement: bytes that are no UTF-8, on which pyds raises.
+            if label != label.strip().removeprefix("\ufeff") or "\ufffd" in label:
                 yield Hit(f"{label!r}", line=number, file=path)
                 return
 

@@ -108,7 +108,8 @@ def _too_high(config: Config, suffixes: list[str]) -> Iterator[Hit]:
 )
 def no_model(config: Config) -> Iterator[Hit]:
     """Yield files that name none."""
-    if not any(config.words(name) for name in (*_MODELS, "engine-create-func-name")):
+    names = (*_MODELS, "engine-create-func-name")
+    if not any(config.words(name) or config.refused(name) for name in names):
         yield Hit("neither onnx-file nor model-engine-file")
 
 
@@ -127,3 +128,18 @@ def odd_channels(config: Config) -> Iterator[Hit]:
     if len(dims) == 3 and dims[0] != (1 if grey else 3) and not other:
         what = f"{dims[0]:g} channels, want {1 if grey else 3}"
         yield Hit(what, key="infer-dims")
+
+
+@rule(
+    "RW130",
+    Severity.WARNING,
+    "nvinfer that works on its own objects",
+    "objects carry the id of the nvinfer that found them: it gets none, or has the detector's id, "
+    "and nobody can tell whose results are whose",
+    "write the detector's gie-unique-id in operate-on-gie-id, and another one in gie-unique-id",
+)
+def own_objects(config: Config) -> Iterator[Hit]:
+    """Yield one id in both keys; a site's own are RW305."""
+    own, wanted = config.integer("gie-unique-id"), config.integer("operate-on-gie-id")
+    if config.use is None and config.on_objects and own == wanted:
+        yield Hit(f"operate-on-gie-id={wanted}, gie-unique-id={own}", key="operate-on-gie-id")

@@ -1,11 +1,13 @@
 """RW0..: what a file says by itself: keys, values, groups, files that it names."""
 
+import difflib
 import re
 from collections.abc import Iterator
 
 from ropewatch.lint.config import CLASSIFIER, Config, Role, key_of, nearest_key, typed
 from ropewatch.lint.findings import Edit, Hit, Severity, rule
 from ropewatch.lint.source import Entry, read_value
+from ropewatch.lint.way_out import way_out
 from ropewatch.nvinfer_keys import (
     CLASS_GROUP_PREFIX,
     CLASS_KEYS,
@@ -22,6 +24,15 @@ _LEGACY = {
     "uff-input-dims": "infer-dims=c;h;w",
     "threshold": "pre-cluster-threshold",
 }
+# Of keys that do nothing, what does it today.
+_INSTEAD = {
+    "workspace-size": "take it out; build the engine beforehand to limit memory (trtexec)",
+    **dict.fromkeys(
+        ("model-file", "proto-file", "uff-file"),
+        "take it out; convert the model and name it in onnx-file, Caffe and UFF are gone",
+    ),
+}
+_DIGITS = "0123456789"
 _LETTERS = {0: "D", 1: "C", 2: "G", 3: "I", 100: "O"}
 
 
@@ -73,18 +84,26 @@ def bad_value(config: Config) -> Iterator[Hit]:
             continue
         if typed(entry, is_yaml=config.text.is_yaml) is None:
             what = f"{entry.name}: {entry.text!r}, want {key.wanted}"
-            yield Hit(what, line=entry.line)
+            fix = way_out(entry.text, key, is_yaml=config.text.is_yaml)
+            if fix is None and entry.text.strip().isalpha():
+                fix = f"write the number: {key.meaning}"
+            yield Hit(what, line=entry.line, fix=fix)
 
 
 @rule(
     "RW003",
     Severity.WARNING,
-    "key given twice in a group",
-    "only the last one counts",
+    "key given twice in a group, or a group in YAML",
+    "only the last one counts; of two groups in YAML only the first",
     "keep one of them",
 )
 def given_twice(config: Config) -> Iterator[Hit]:
-    """Yield the later of two equal keys."""
+    """Yield the later of two equal keys, and of two equal groups in YAML."""
+    first: dict[str, int] = {}
+    for name, line in config.text.groups if config.text.is_yaml else ():
+        if first.setdefault(name, line) != line:
+            what = f"{name}, also in line {first[name]}, which alone is read"
+            yield Hit(what, line=line, fix="put all keys of the group in one place")
     seen: dict[tuple[str, str], int] = {}
     for entry in config.text.entries:
         before = seen.get((entry.group, entry.name))
@@ -106,7 +125,9 @@ def unknown_group(config: Config) -> Iterator[Hit]:
     """Yield groups that nvinfer does not read."""
     for name, line in config.text.groups:
         if name != PROPERTY_GROUP and not name.startswith(CLASS_GROUP_PREFIX):
-            yield Hit(f"[{name}]", line=line)
+            known = (PROPERTY_GROUP, *(f"{CLASS_GROUP_PREFIX}{one}" for one in ("all", *_DIGITS)))
+            near = difflib.get_close_matches(name.lower(), known, 1, 0.8)
+            yield Hit(f"[{name}]", line=line, fix=f"write {near[0]}" if near else None)
 
 
 @rule(
@@ -152,14 +173,14 @@ def yaml_types(config: Config) -> Iterator[Hit]:
     "RW008",
     Severity.WARNING,
     "key without effect",
-    "nvinfer parses it and forgets it; engine memory is limited only by building it beforehand",
+    "nvinfer parses it and forgets it",
     "take it out",
 )
 def dead_key(config: Config) -> Iterator[Hit]:
     """Yield keys that nothing reads."""
     for name in config.values:
         if PROPERTY_KEYS[name].effect is Effect.NONE and name not in _LEGACY:
-            yield Hit(name, key=name, edits=(Edit(name, None),))
+            yield Hit(name, key=name, fix=_INSTEAD.get(name), edits=(Edit(name, None),))
 
 
 @rule(
@@ -212,12 +233,17 @@ def missing_file(config: Config) -> Iterator[Hit]:
     if engine is not None and engine.is_file():
         unread.add(Effect.BUILD)  # an engine that is there is not built
     for name in config.values:
-        path = config.path(name) if PROPERTY_KEYS[name].kind is Kind.PATH else None
-        if path is None or name == "model-engine-file":
+        key = PROPERTY_KEYS[name]
+        if key.kind is not Kind.PATH or key.effect in unread or name == "model-engine-file":
             continue
-        dead = PROPERTY_KEYS[name].effect in unread
-        if not dead and not path.is_file():
-            yield Hit(f"{name}: {config.words(name)}", key=name)
+        path = config.path(name)
+        if path is None:
+            what = f"{name}: empty, which names the file's own folder"
+            yield Hit(what, key=name, fix="name a file, or take the line out")
+        elif not path.is_file():
+            text = config.words(name)
+            fix = way_out(text, key, is_yaml=config.text.is_yaml)
+            yield Hit(f"{name}: {text if fix is None else repr(text)}", key=name, fix=fix)
     use = config.use
     if use is not None and use.role is Role.DETECTOR:
         tracker = use.site.tracker.ll_config_file
