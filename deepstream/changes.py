@@ -51,14 +51,23 @@ class Changes:
             log.warning("changed by a command, not by the site file camera=%s", camera)
         return site
 
-    def keep(self, site: SiteSettings) -> None:
+    def keep(self, site: SiteSettings, camera: str, *, sender: str, request_id: str) -> None:
         """Keep every camera that is not as the site file has it.
+
+        Args:
+            site: the settings to be kept.
+            camera: whose change was confirmed.
+            sender: who has asked for it.
+            request_id: of that change.
 
         Raises:
             OSError: the disk does not take it.
         """
+        by = {name: _by(each) for name, each in self._read().items()}
+        by[camera] = [sender, request_id]
         kept = {
             source.id: {
+                "by": by.get(source.id),
                 "base": _told(self._base.judging(source.id)),
                 "overrides": source.overrides.model_dump(mode="json"),
                 "zones": [zone.model_dump(mode="json") for zone in source.zones],
@@ -68,6 +77,10 @@ class Changes:
         }
         self._file.parent.mkdir(parents=True, exist_ok=True)
         replace_file(self._file, json.dumps(kept, indent=2).encode() + b"\n")
+
+    def has(self, sender: str, request_id: str) -> bool:
+        """Say whether the newest change that was kept of some camera is this one."""
+        return any(_by(each) == [sender, request_id] for each in self._read().values())
 
     def _read(self) -> dict[str, Any]:
         try:
@@ -120,6 +133,11 @@ class Audit:
         except OSError as error:
             self.failed += 1
             log.error("command not written down file=%s error=%s", file, error)  # noqa: TRY400 - the reason is in it
+
+
+def _by(kept: Any) -> Any:
+    """Sender and request_id of the change; None of one that was kept by an earlier ropewatch."""
+    return kept.get("by") if isinstance(kept, dict) else None
 
 
 def _told(judging: Judging) -> dict[str, Any]:

@@ -159,9 +159,11 @@ class Commander:
     def start(self) -> None:
         """Start the worker, and tell what the end of an earlier run has taken back."""
         for digest, answer in self._remembered.on_trial():
-            if answer.config_digest == self._site.digest():
+            request_id = answer.request_id or ""
+            kept = self._changes.has(answer.sender, request_id)
+            if kept or answer.config_digest == self._site.digest():
                 # Killed between keeping the change and saying so.
-                self._remembered.confirmed(answer.sender, answer.request_id or "")
+                self._remembered.confirmed(answer.sender, request_id)
                 continue
             asked = again(answer, digest)
             reason = "the box was stopped before it was confirmed"
@@ -333,7 +335,7 @@ class Commander:
         camera = ids[request.of]
         others = self._without([each for each in self._pending if each != camera])
         try:
-            self._changes.keep(others)
+            self._changes.keep(others, camera, sender=asked.sender, request_id=request.of)
         except OSError as error:
             raise Refused(Code.FAILED, f"cannot be kept: {error.strerror}") from None
         del self._pending[camera]

@@ -10,7 +10,8 @@ from deepstream.changes import CHANGES
 from demo.broker import PrivateBroker
 from ropewatch.asking import ask
 from ropewatch.client import Subscriber
-from ropewatch.commands import Answer, AnswerStatus, Code
+from ropewatch.commands import Answer, AnswerStatus, Code, with_source
+from ropewatch.judging import OverrideSettings
 from ropewatch.reading import parse
 from tests.deepstream.commanded import LINE, ZONE, Ask, Box
 from tests.waiting import TIMEOUT_S, wait_until
@@ -185,8 +186,11 @@ def test_a_change_that_was_kept_just_before_a_kill_is_not_called_taken_back(
     change = {"request_id": "c-1", "camera": "cam1", "decision": {"threshold": 0.9}}
     with Subscriber(broker.host, broker.port, (LINE.answers,)) as subscriber:
         with Box(broker, tmp_path) as box:
+            # The digest of its answer is that of both changes, and only one of them is kept.
+            ask(subscriber, LINE, "set", {"camera": "cam2", "zones": [ZONE]})
             ask(subscriber, LINE, "set", change)
-            box.changes.keep(box.cameras.site)
+            kept = with_source(box.cameras.site, "cam2", OverrideSettings(), ())
+            box.changes.keep(kept, "cam1", sender="operator", request_id="c-1")
         with Box(broker, tmp_path):
             confirmed = ask(subscriber, LINE, "confirm", {"of": "c-1"})
 
