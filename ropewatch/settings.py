@@ -25,6 +25,7 @@ from ropewatch.judging import (
 )
 from ropewatch.mqtt_settings import MqttSettings
 from ropewatch.section import Name, Section
+from ropewatch.zones import Zones
 
 
 class AlertWhen(str, Enum):
@@ -69,6 +70,15 @@ class SourceSettings(Section):
         twice = twice_in(zone.name for zone in self.zones)
         if twice:
             raise ValueError(f"zones: name {twice[0]} is used twice; give each zone its own")
+        return self
+
+    @model_validator(mode="after")
+    def _zones_leave_something(self) -> Self:
+        if not Zones(self.zones).leave_something():
+            raise ValueError(
+                "zones: the exclude zones leave next to nothing of the picture to judge, so "
+                "nobody would be watched; make them smaller, or take the camera out of the site"
+            )
         return self
 
     @model_validator(mode="after")

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from ropewatch.decision import RopeState
 from ropewatch.incidents import EndReason, Phase
@@ -159,6 +160,37 @@ def test_zones_cover_whom_they_say(
     zones: list[tuple[str, tuple[Point, ...]]], covered: bool
 ) -> None:
     assert _made(*zones).cover(INSIDE, FRAME_WH_PX) is covered
+
+
+WHOLE = ((0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.0, 1.0))
+RIGHT_HALF = ((0.5, 0.0), (1.0, 0.0), (1.0, 1.0), (0.5, 1.0))
+DOOR = ((0.51, 0.51), (0.52, 0.51), (0.52, 0.52), (0.51, 0.52))
+
+
+@pytest.mark.parametrize(
+    "zones",
+    [
+        pytest.param([("exclude", WHOLE)], id="all-of-the-picture"),
+        pytest.param([("exclude", LEFT_HALF), ("exclude", RIGHT_HALF)], id="two-halves"),
+        pytest.param([("include", LEFT_HALF), ("exclude", LEFT_HALF)], id="what-is-included"),
+        pytest.param([("include", DOOR), ("exclude", RIGHT_HALF)], id="around-a-small-one"),
+    ],
+)
+def test_zones_that_leave_nobody_to_judge_are_refused(
+    zones: list[tuple[str, tuple[Point, ...]]],
+) -> None:
+    data = site_data()
+    data["sources"][0]["zones"] = _zones(*zones)
+
+    with pytest.raises(ValidationError, match="leave next to nothing of the picture to judge"):
+        SiteSettings.model_validate(data)
+
+
+def test_a_small_zone_beside_one_that_excludes_is_enough() -> None:
+    data = site_data()
+    data["sources"][0]["zones"] = _zones(("include", DOOR), ("exclude", LEFT_HALF))
+
+    assert SiteSettings.model_validate(data).sources[0].zones[0].polygon == DOOR
 
 
 def test_nobody_is_judged_outside_the_zones_and_it_is_said() -> None:
