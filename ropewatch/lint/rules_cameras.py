@@ -1,5 +1,6 @@
 """RW314..: a site's cameras and its tracker (RW311)."""
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,6 +12,8 @@ from ropewatch.lint.findings import Hit, Severity, rule
 # A cascaded association lets weak detections keep a target and never begin one.
 _CASCADED = 1
 _TENTATIVE_DEFAULT = 0.5
+# As NVIDIA documents them.
+_TARGET_DEFAULTS = {"probationAge": 5, "maxTargetsPerStream": 30}
 
 
 def _detector_use(config: Config) -> SiteUse | None:
@@ -35,7 +38,8 @@ def tracker(config: Config) -> Iterator[Hit]:
     if use is None or not use.site.tracker.ll_config_file.is_file():
         return
     file = use.site.tracker.ll_config_file
-    text = file.read_text(encoding="utf-8", errors="replace").removeprefix("%YAML:1.0")
+    # OpenCV's "%YAML:1.0" is no YAML directive; in NVIDIA's files it also stands below a comment.
+    text = re.sub(r"^%YAML.*", "", file.read_text("utf-8", errors="replace"), flags=re.MULTILINE)
     try:
         document = yaml.safe_load(text)
     except yaml.YAMLError:
@@ -47,14 +51,22 @@ def tracker(config: Config) -> Iterator[Hit]:
         if floor > least:
             what = f"{name}: {floor:g} above pre-cluster-threshold={least:g}"
             yield Hit(what, line=_line(text, name), file=file)
-    probation = _nested(document, "TargetManagement", "probationAge")
-    if isinstance(probation, (int, float)) and probation > 0:
-        yield Hit(f"probationAge: {probation:g}", line=_line(text, "probationAge"), file=file)
-    most = _nested(document, "TargetManagement", "maxTargetsPerStream")
-    topk = config.of_class(person, "topk", -1)
-    if isinstance(most, int) and most < topk:
-        what = f"maxTargetsPerStream: {most} below topk={topk:g}"
-        yield Hit(what, line=_line(text, "maxTargetsPerStream"), file=file)
+    for name, what in _limits(document, config.of_class(person, "topk", -1)):
+        yield Hit(what, line=_line(text, name), file=file)
+
+
+def _limits(document: Any, topk: float) -> Iterator[tuple[str, str]]:
+    """Yield the keys that delay people, or leave some out, by the file or by their default."""
+    for name, default in _TARGET_DEFAULTS.items():
+        own = _nested(document, "TargetManagement", name)
+        value = default if own is None else own
+        said = f"{name} is missing, {default} by default" if own is None else f"{name}: {own}"
+        if not isinstance(value, (int, float)):
+            continue
+        if name == "probationAge" and value > 0:
+            yield name, said
+        elif name == "maxTargetsPerStream" and value < topk:
+            yield name, f"{said}, below topk={topk:g}"
 
 
 def _floors(document: Any) -> dict[str, float]:

@@ -176,6 +176,15 @@ def test_every_field_pitfall_has_a_code_or_a_reason() -> None:
     ("old", "new", "said"),
     [
         ("probationAge: 0", "probationAge: 3", "probationAge: 3"),
+        # What is not said is the default, which is five frames without a newcomer.
+        (
+            "  probationAge: 0",
+            "  minIouDiff4NewTarget: 1",
+            "probationAge is missing, 5 by default",
+        ),
+        ("TargetManagement:\n  probationAge: 0", "", "probationAge is missing, 5 by default"),
+        # NVIDIA's own files have their licence first.
+        ("%YAML:1.0\n", "# A licence.\n%YAML:1.0\nStateEstimator: {}\n", None),
         (
             "probationAge: 0",
             "probationAge: 0\nDataAssociator:\n  associationMatcherType: 1",
@@ -184,14 +193,28 @@ def test_every_field_pitfall_has_a_code_or_a_reason() -> None:
     ],
 )
 def test_what_the_tracker_would_drop_is_found(
-    tmp_path: Path, old: str, new: str, said: str
+    tmp_path: Path, old: str, new: str, said: str | None
 ) -> None:
     site = case_of("RW311", tmp_path)
     tracker = site.with_name("tracker.yml")
     text = tracker.read_text().replace("minDetectorConfidence: 0.6", "minDetectorConfidence: 0.1")
+    assert old in text
     tracker.write_text(text.replace(old, new))
 
-    assert [(one.code, one.what) for one in check_files([site])] == [("RW311", said)]
+    wanted = [] if said is None else [("RW311", said)]
+    assert [(one.code, one.what) for one in check_files([site])] == wanted
+
+
+def test_more_people_than_the_tracker_s_default_number_of_targets_is_found(tmp_path: Path) -> None:
+    site = case_of("RW311", tmp_path)
+    tracker = site.with_name("tracker.yml")
+    tracker.write_text(tracker.read_text().replace("Confidence: 0.6", "Confidence: 0.1"))
+    config = site.with_name("person.config.txt")
+    config.write_text(config.read_text() + "\n[class-attrs-0]\ntopk=31\n")
+
+    (found,) = check_files([site])
+
+    assert found.what == "maxTargetsPerStream is missing, 30 by default, below topk=31"
 
 
 def test_the_person_s_own_class_group_counts_before_that_of_all(tmp_path: Path) -> None:
