@@ -14,13 +14,15 @@ The rules, in this order; each observation and each person is used once:
 "Side" is the longer side of the larger box. Two people who cross keep their evidence while
 their ids persist, since rule 1 comes first. Where the tracker swaps ids in a crossing, nothing
 here can tell: boxes with IoU >= 0.5 are noted as crossed on both people, and for as long as they
-cross nobody's time on the release side grows (docs/decisions/0003-doubt-in-a-crossing.md).
+cross nobody's time on the release side grows. Nor does it while one of them, last seen in the
+crossing, is missing: the tracker may have given the id of the one who is hidden to the one in
+front (docs/decisions/0003-doubt-in-a-crossing.md).
 """
 
 import itertools
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ropewatch.boxes import iou, iou_matrix, ltwh_to_xyxy
 from ropewatch.decision import NS_PER_S, PersonDecision, Rule
@@ -60,6 +62,7 @@ class Person:
         watched: stands in the camera's zones, or did so less than `gone_after_s` ago.
         watched_ns: when they last stood there.
         known_ns: when their state was last known, or they were first watched.
+        across: numbers of those whose boxes lay over this one's when it was last seen.
     """
 
     number: int
@@ -72,11 +75,13 @@ class Person:
     watched: bool = False
     watched_ns: int = 0
     known_ns: int = 0
+    across: set[int] = field(default_factory=set)
     incident: Incident | None = None
 
     def see(self, observation: PersonObservation, now_ns: int, pts_ns: int) -> None:
         """Remember where the person is and under which track id."""
         self.seen_ns, self.unseen_ns = now_ns, 0
+        self.across.clear()
         if all(map(math.isfinite, observation.box_ltwh_px)):
             self.box_ltwh_px = observation.box_ltwh_px
         if observation.object_id is not None:
@@ -164,7 +169,15 @@ class People:
             found[row].see(observation, now_ns, pts_ns)
         people = [found[row] for row in range(len(observations))]
         _note_crossings(people)
+        self._doubt_who_is_left({person.number for person in people}, now_ns)
         return people
+
+    def _doubt_who_is_left(self, here: set[int], now_ns: int) -> None:
+        """Doubt those with whom somebody crossed who has been missing since."""
+        for person in self:
+            if person.across and person.number not in here and not self._is_gone(person, now_ns):
+                for number in person.across & here:
+                    self._people[number].decision.doubt()
 
     def _add(self, observation: PersonObservation, now_ns: int) -> Person:
         self._last_number += 1
@@ -218,6 +231,7 @@ def _note_crossings(people: Sequence[Person]) -> None:
         one, other = people[row], people[other_row]
         for person, across in ((one, other), (other, one)):
             person.log.saw_crossing(across.number)
+            person.across.add(across.number)
             person.decision.doubt()
 
 

@@ -135,6 +135,37 @@ def test_nobody_is_cleared_by_scores_of_a_crossing() -> None:
     assert [(e.end_reason, e.pts_ns / S) for e in events] == [(EndReason.ROPE_SEEN, 4.4)]
 
 
+def test_nobody_is_cleared_while_the_other_is_hidden_behind_them() -> None:
+    """The tracker gives the unsafe one's id to the safe one who stands in front for 2.5 s."""
+    monitor = new_monitor(open_after_s=0)
+    both = [seen(0.9, 1, _box(100)), seen(0.1, 2, _box(110))]
+    front = [seen(0.1, 1, _box(110))]
+    apart = [seen(0.1, 1, _box(200)), seen(0.9, 3, _box(100))]
+    scene = [both] * 10 + [front] * 25 + [apart] * 40
+
+    counts, events = _open_at_each_frame(
+        monitor, [frame(n / FPS, persons) for n, persons in enumerate(scene)]
+    )
+
+    assert all(count >= 1 for count in counts)
+    assert [event.phase for event in events if event.pts_ns <= 3.4 * S] == [Phase.START]
+
+
+def test_doubt_about_who_is_left_ends_when_the_other_is_gone() -> None:
+    """Last seen at 0.9 s, gone at 3.9 s: close_after_s (2) begins with the score before that."""
+    monitor = new_monitor(open_after_s=0, smoothing={"newest": 1, "window_s": 1e-9})
+    both = [seen(0.9, 1, _box(100)), seen(0.1, 2, _box(110))]
+    front = [seen(0.1, 1, _box(110))]
+    scene = [both] * 10 + [front] * 60
+
+    _, events = _open_at_each_frame(
+        monitor, [frame(n / FPS, persons) for n, persons in enumerate(scene)]
+    )
+
+    ends = [(e.end_reason, e.pts_ns / S) for e in events if e.phase is Phase.END]
+    assert ends == [(EndReason.ROPE_SEEN, 5.8)]
+
+
 @given(
     swaps=st.lists(st.booleans(), min_size=1, max_size=6),
     dropped=st.sets(st.integers(0, 60), max_size=12),
