@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from plugins.standin import buffer_meta, events
+from plugins.standin.enums import Enum
 from plugins.standin.gst import GLib, GObject, Gst, GstBase, c_gobject, c_gst
 from plugins.standin.metadata import NvDsBatchMeta
 
@@ -51,6 +52,7 @@ class Property:
     unsigned: bool = False
     bits: int = 32
     writable: bool = True
+    choices: Enum | None = None
 
     def spec(self) -> tuple[Any, ...]:
         """Describe the property as PyGObject wants it."""
@@ -61,6 +63,8 @@ class Property:
             return (kind, self.name, blurb, self.default, flags)
         if self.kind is object:
             return (GObject.TYPE_PYOBJECT, self.name, blurb, flags)
+        if self.choices is not None:
+            return (self.choices.gtype(), self.name, blurb, self.default, flags)
         return (self.number_type(), self.name, blurb, self.low, self.high, self.default, flags)
 
     def number_type(self) -> Any:
@@ -82,6 +86,11 @@ def integer(
 ) -> Property:
     """Describe a gint property."""
     return Property(name, int, default, low, high, effect=effect)
+
+
+def enum(name: str, choices: Enum, default: int = 0, *, effect: bool = True) -> Property:
+    """Describe an enum property, which is an int here."""
+    return Property(name, int, default, effect=effect, choices=choices)
 
 
 def boolean(name: str, default: bool = False, *, effect: bool = True) -> Property:
@@ -118,8 +127,10 @@ class Settings:
 
     def do_set_property(self, spec: Any, value: Any) -> None:
         """Keep a property's value; one without effect is warned about once per element class."""
-        self.settings[spec.name] = value
         declared = next(item for item in self.PROPERTIES if item.name == spec.name)
+        if declared.choices is not None:
+            value = int(value)
+        self.settings[spec.name] = value
         if not declared.effect and value != declared.default:
             _warn_without_effect(type(self).__name__, spec.name)
         self.changed(spec.name, value)

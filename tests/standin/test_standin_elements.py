@@ -55,6 +55,38 @@ def test_a_property_without_effect_is_accepted_and_warned_about_once(
     assert tiler.get_property("gpu-id") == 3
 
 
+@pytest.mark.parametrize(
+    ("element", "name", "nick", "number"),
+    [
+        ("nvvideoconvert", "flip-method", "rotate-180", 2),
+        ("nvvideoconvert", "interpolation-method", "Bilinear", 1),
+        ("nvvideoconvert", "nvbuf-memory-type", "nvbuf-mem-cuda-unified", 3),
+        ("nvstreammux", "compute-hw", "VIC", 2),
+        ("nvmultistreamtiler", "compute-hw", "GPU", 1),
+        ("nvdsosd", "process-mode", "MODE_CPU", 0),
+        ("nvinfer", "process-mode", "secondary", 2),
+        ("nvtracker", "compute-hw", "Default", 0),
+        ("nvurisrcbin", "type", "rtsp", 2),
+        ("nvurisrcbin", "select-rtp-protocol", "rtp-http", 10),
+        ("nvurisrcbin", "dec-skip-frames", "decode_key", 2),
+        ("nvurisrcbin", "smart-record", "smart-rec-multi", 2),
+        ("nvv4l2decoder", "skip-frames", "decode_non_ref", 1),
+        ("nvv4l2h264enc", "profile", "High", 4),
+        ("nvv4l2h264enc", "preset-level", "SlowPreset", 4),
+        ("nvv4l2h265enc", "control-rate", "variable_bitrate", 0),
+    ],
+)
+def test_an_enum_is_set_by_its_name_and_by_its_number(
+    element: str, name: str, nick: str, number: int
+) -> None:
+    named = Gst.parse_launch(f"{element} {name}={nick}")
+    numbered = Gst.ElementFactory.make(element)
+    numbered.set_property(name, number)
+
+    assert [made.get_property(name) for made in (named, numbered)] == [number, number]
+    assert named.find_property(name).value_type.parent.name == "GEnum"
+
+
 def test_a_failing_element_is_an_error_on_the_bus_and_not_a_quiet_end() -> None:
     pipeline = Gst.parse_launch(
         "videotestsrc num-buffers=3 ! video/x-raw,format=NV12,width=16,height=16 "

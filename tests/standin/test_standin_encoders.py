@@ -3,11 +3,12 @@
 import logging
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from plugins.standin.gst import Gst
-from tests.standin.pipelines import Run, play
+from tests.standin.pipelines import Feed, Run, play, wait_for
 
 pytestmark = [pytest.mark.gst, pytest.mark.usefixtures("stand_ins")]
 
@@ -135,3 +136,47 @@ def test_the_usability_information_is_in_the_headers_if_it_is_wanted(tmp_path: P
     )
 
     assert having > without
+
+
+def test_a_variable_rate_of_h264_keeps_the_mean_alone(tmp_path: Path) -> None:
+    stream = encoded(tmp_path, "nvv4l2h264enc bitrate=500000 control-rate=variable_bitrate")
+
+    found = settings(stream)
+    assert (found["rc"], found["bitrate"]) == ("abr", "500")
+    assert "vbv_maxrate" not in found
+
+
+@pytest.mark.parametrize("encoder", ["nvv4l2h264enc", "nvv4l2h265enc"])
+def test_an_idr_frame_comes_when_the_application_asks(tmp_path: Path, encoder: str) -> None:
+    file = tmp_path / "out.bin"
+    pipeline = Gst.parse_launch(
+        f"nvstreammux name=mux batch-size=1 width=96 height=64 ! {encoder} name=encoder "
+        f"iframeinterval=0 idrinterval=0 ! filesink location={file} sync=false"
+    )
+    feed = Feed(pipeline.get_by_name("mux"), 0, wh=(96, 64))
+    sent: list[int] = []
+    pad = pipeline.get_by_name("encoder").get_static_pad("src")
+    watch_buffers(pad, sent)
+    pipeline.set_state(Gst.State.PLAYING)
+    feed.start()
+    for number in range(12):
+        if number == 6:
+            assert wait_for(lambda: len(sent) >= 4)
+            pipeline.get_by_name("encoder").emit("force-IDR")
+        feed.push(number * Gst.SECOND // 10, grey=20 * number)
+    feed.end()
+    bus = pipeline.get_bus()
+    assert bus.timed_pop_filtered(30 * Gst.SECOND, Gst.MessageType.EOS) is not None
+    pipeline.set_state(Gst.State.NULL)
+
+    stream = file.read_bytes()
+    units = h264(stream, H264_IDR) if "264" in encoder else h265(stream, H265_IDR)
+    assert len(units) == 2
+
+
+def watch_buffers(pad: Any, sent: list[int]) -> None:
+    def note(_pad: Any, info: Any) -> Gst.PadProbeReturn:
+        sent.append(info.get_buffer().pts)
+        return Gst.PadProbeReturn.OK
+
+    pad.add_probe(Gst.PadProbeType.BUFFER, note)

@@ -4,8 +4,9 @@ import logging
 from typing import Any
 
 from plugins.standin import element as base
+from plugins.standin import enums
 from plugins.standin.elements.nvvideoconvert import NvVideoConvert
-from plugins.standin.gst import Gst
+from plugins.standin.gst import GObject, Gst, GstVideo
 
 log = logging.getLogger("ropewatch.standin")
 
@@ -15,33 +16,47 @@ _PRESETS = ("ultrafast", "ultrafast", "fast", "medium", "slow")
 # whatever the preset would choose.
 _H264_PROFILES = {
     0: ("constrained-baseline", False, False),
-    1: ("constrained-baseline", False, False),
     2: ("main", True, False),
     4: ("high", True, True),
 }
 _X264_SWITCHES = {"insert-aud": "aud", "insert-vui": "insert-vui"}
 _LONGEST_VBV_MS = 10_000
-_IN_BOTH = ("bitrate", "iframeinterval", "idrinterval", "preset-level", "insert-aud")
+_VARIABLE = 0
+_OF_THE_BUFFER = ("bitrate", "vbv-size", "control-rate")
+_SIGNALS = {"force-IDR": (GObject.SignalFlags.RUN_LAST | GObject.SignalFlags.ACTION, None, ())}
+_IN_BOTH = (
+    "bitrate",
+    "iframeinterval",
+    "idrinterval",
+    "preset-level",
+    "insert-aud",
+    "control-rate",
+)
 
 
-def _properties(*own: str) -> tuple[base.Property, ...]:
+def _properties(profiles: enums.Enum, *own: str) -> tuple[base.Property, ...]:
     """Describe the properties; `own` have an effect on this encoder, besides those of both."""
     numbers = {
         "bitrate": 4_000_000,
         "iframeinterval": 30,
         "idrinterval": 256,
-        "profile": 0,
-        "control-rate": 1,
         "peak-bitrate": 0,
-        "preset-level": 1,
         "preset-id": 1,
-        "tuning-info-id": 2,
         "num-B-Frames": 0,
         "vbv-size": 4_000_000,
         "qos": 0,
         "gpu-id": 0,
         "capture-io-mode": 0,
         "output-io-mode": 0,
+        "quant-i-frames": 2**32 - 1,
+        "quant-p-frames": 2**32 - 1,
+        "quant-b-frames": 2**32 - 1,
+    }
+    choices = {
+        "profile": (profiles, 0),
+        "control-rate": (enums.RATE_CONTROL, 1),
+        "preset-level": (enums.PRESET_LEVEL, 1),
+        "tuning-info-id": (enums.TUNING, 2),
     }
     switches = (
         "insert-sps-pps",
@@ -50,15 +65,22 @@ def _properties(*own: str) -> tuple[base.Property, ...]:
         "maxperf-enable",
         "bufapi-version",
         "enable-lossless",
+        "MeasureEncoderLatency",
     )
-    highest = {"preset-level": len(_PRESETS) - 1, "num-B-Frames": 2, "control-rate": 1}
+    highest = {"num-B-Frames": 2, "preset-id": 7}
     effective = (*_IN_BOTH, *own)
     return (
         *(
             base.uint(name, default, high=highest.get(name, 2**32 - 1), effect=name in effective)
             for name, default in numbers.items()
         ),
+        *(
+            base.enum(name, kinds, default, effect=name in effective)
+            for name, (kinds, default) in choices.items()
+        ),
         *(base.boolean(name, effect=name in effective) for name in switches),
+        base.boolean("ratecontrol-enable", True, effect=False),
+        base.string("qp-range", "-1,-1:-1,-1:-1,-1", effect=False),
         base.string("device", "/dev/nvhost-msenc", effect=False),
     )
 
@@ -109,6 +131,12 @@ class _Encoder(base.Settings):
                 self.encoder.set_property("bitrate", max(1, value // 1000))
             self.tune(name, value)
 
+    def force_key_frame(self: Any) -> None:
+        """Ask the encoder for a key frame, as RTSP servers do."""
+        now = base.CLOCK_TIME_NONE
+        event = GstVideo.video_event_new_upstream_force_key_unit(now, True, 0)
+        self.encoder.get_static_pad("src").send_event(event)
+
 
 def _templates(caps: str) -> tuple[Gst.PadTemplate, Gst.PadTemplate]:
     return (
@@ -124,13 +152,20 @@ class NvV4l2H264Enc(_Encoder, Gst.Bin):
     __gstmetadata__ = ("Encoder", "Codec/Encoder/Video", "Encodes H.264", "ropewatch")
     __gsttemplates__ = _templates("video/x-h264, stream-format=byte-stream, alignment=au")
     # x264 in byte-stream repeats SPS and PPS in any case.
-    PROPERTIES = _properties("profile", "num-B-Frames", "vbv-size", "insert-sps-pps", "insert-vui")
+    PROPERTIES = _properties(
+        enums.H264_PROFILE, "profile", "num-B-Frames", "vbv-size", "insert-sps-pps", "insert-vui"
+    )
     __gproperties__ = base.gproperties(PROPERTIES)
+    __gsignals__ = _SIGNALS
     FACTORY = "x264enc"
 
     def __init__(self) -> None:
         super().__init__()
         self.build()
+
+    def do_force_IDR(self) -> None:  # noqa: N802  NVIDIA's name
+        """Make the next frame an IDR frame."""
+        self.force_key_frame()
 
     def tune(self, name: str, value: Any) -> None:
         """Hand on what is x264's alone."""
@@ -140,7 +175,10 @@ class NvV4l2H264Enc(_Encoder, Gst.Bin):
             self.encoder.set_property("bframes", value)
         elif name in _X264_SWITCHES:
             self.encoder.set_property(_X264_SWITCHES[name], value)
-        elif name in ("bitrate", "vbv-size"):
+        elif name == "control-rate" and value == _VARIABLE:
+            # Without a buffer x264 keeps the mean alone.
+            self.encoder.set_property("vbv-buf-capacity", 0)
+        elif name in _OF_THE_BUFFER and self.settings["control-rate"] != _VARIABLE:
             length_ms = self.settings["vbv-size"] * 1000 // max(1, self.settings["bitrate"])
             self.encoder.set_property("vbv-buf-capacity", min(length_ms, _LONGEST_VBV_MS))
 
@@ -166,13 +204,18 @@ class NvV4l2H265Enc(_Encoder, Gst.Bin):
     __gtype_name__ = "GstNvV4l2H265Enc"
     __gstmetadata__ = ("Encoder", "Codec/Encoder/Video", "Encodes H.265", "ropewatch")
     __gsttemplates__ = _templates("video/x-h265, stream-format=byte-stream, alignment=au")
-    PROPERTIES = _properties("control-rate", "peak-bitrate", "vbv-size", "insert-sps-pps")
+    PROPERTIES = _properties(enums.H265_PROFILE, "peak-bitrate", "vbv-size", "insert-sps-pps")
     __gproperties__ = base.gproperties(PROPERTIES)
+    __gsignals__ = _SIGNALS
     FACTORY = "x265enc"
 
     def __init__(self) -> None:
         super().__init__()
         self.build()
+
+    def do_force_IDR(self) -> None:  # noqa: N802  NVIDIA's name
+        """Make the next frame an IDR frame."""
+        self.force_key_frame()
 
     def tune(self, _name: str, _value: Any) -> None:
         """Hand on what is x265's alone, for which it has one text."""

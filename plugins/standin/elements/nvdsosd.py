@@ -5,6 +5,7 @@ import time
 from functools import cache
 
 from plugins.standin import element as base
+from plugins.standin import enums
 from plugins.standin.gst import Gst, structure_of
 from plugins.standin.metadata import NvDsBatchMeta, NvDsDisplayMeta, NvDsObjectMeta
 from plugins.standin.osd_params import NvOSD_RectParams, NvOSD_TextParams
@@ -39,7 +40,7 @@ class NvDsOsd(base.BatchTransform):
         "video/x-raw(memory:NVMM), format=(string){ NV12, RGBA }"
     )
     PROPERTIES = (
-        base.uint("process-mode", 1, high=2),
+        base.enum("process-mode", enums.OSD_MODE, 1),
         base.boolean("display-text", True),
         base.boolean("display-bbox", True),
         base.boolean("display-clock"),

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from plugins.standin import buffer_meta, events
+from plugins.standin import buffer_meta, enums, events
 from plugins.standin import element as base
 from plugins.standin.gst import Gst, GstBase, structure_of
 from plugins.standin.metadata import NvDsBatchMeta
@@ -43,9 +43,9 @@ class NvMultiStreamTiler(base.Settings, GstBase.BaseTransform):
         base.integer("show-source", -1, low=-1),
         base.string("custom-tile-config", effect=False),
         base.boolean("square-seq-grid"),
-        base.uint("interpolation-method", 1, high=6),
-        base.uint("compute-hw", effect=False),
-        base.uint("nvbuf-memory-type", effect=False),
+        base.enum("interpolation-method", enums.INTERPOLATION, 1),
+        base.enum("compute-hw", enums.COMPUTE_HW, effect=False),
+        base.enum("nvbuf-memory-type", enums.MEMORY_TYPE, effect=False),
         base.uint("buffer-pool-size", 4, effect=False),
         base.uint("gpu-id", effect=False),
     )

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from plugins.standin import element as base
+from plugins.standin import enums
 from plugins.standin.elements.mux_batching import Batching, LegacyBatching, NewBatching
 from plugins.standin.elements.mux_config import load_mux_config
 from plugins.standin.elements.mux_core import MuxCore
@@ -217,10 +218,10 @@ class NvStreamMux(_Muxer, Gst.Bin):
         *_COMMON,
         base.integer("frame-duration", 0, low=-1),
         base.uint("gpu-id", effect=False),
-        base.uint("nvbuf-memory-type", effect=False),
+        base.enum("nvbuf-memory-type", enums.MEMORY_TYPE, effect=False),
         base.uint("buffer-pool-size", 4, effect=False),
-        base.uint("compute-hw", effect=False),
-        base.uint("interpolation-method", 1, high=6),
+        base.enum("compute-hw", enums.COMPUTE_HW, effect=False),
+        base.enum("interpolation-method", enums.INTERPOLATION, 1),
         base.boolean("async-process", True, effect=False),
         base.boolean("align-first-buffer", effect=False),
         base.boolean("sync-inputs-ntp", effect=False),

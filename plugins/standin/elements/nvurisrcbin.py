@@ -11,6 +11,7 @@ import weakref
 from typing import Any
 
 from plugins.standin import element as base
+from plugins.standin import enums
 from plugins.standin.elements.nvv4l2decoder import KeepEvery
 from plugins.standin.elements.retag import ToNvmm, ToSystem
 from plugins.standin.elements.time_shift import TimeShift
@@ -39,36 +40,36 @@ class NvUriSrcBin(base.Settings, Gst.Bin):
     )
     PROPERTIES = (
         base.string("uri"),
-        base.uint("type", high=2),
+        base.enum("type", enums.SOURCE_TYPE),
         base.uint("rtsp-reconnect-interval"),
         base.uint("init-rtsp-reconnect-interval"),
         base.integer("rtsp-reconnect-attempts", -1, low=-1),
         base.uint("latency", 100),
         base.boolean("drop-on-latency", True),
-        base.uint("select-rtp-protocol", 7),
+        base.enum("select-rtp-protocol", enums.RTP_PROTOCOL, 7),
         base.uint("udp-buffer-size", 524288),
         base.integer("source-id", -1, low=-1),
         base.boolean("file-loop"),
         base.boolean("disable-audio", True),
         base.uint("drop-frame-interval", high=30),
-        base.uint("dec-skip-frames", high=2),
+        base.enum("dec-skip-frames", enums.SKIP_FRAMES),
         base.boolean("disable-passthrough", effect=False),
-        base.uint("leaky", high=2),
+        base.enum("leaky", enums.LEAKY),
         base.uint("max-size-buffers", 200),
-        base.uint("buffer-mode", 3, high=4),
+        base.enum("buffer-mode", enums.BUFFER_MODE, 3),
         base.uint("gpu-id", effect=False),
-        base.uint("cudadec-memtype", effect=False),
+        base.enum("cudadec-memtype", enums.CUDADEC_MEMORY, effect=False),
         base.uint("num-extra-surfaces", 1, effect=False),
         base.boolean("low-latency-mode", effect=False),
         base.boolean("extract-sei-type5-data", effect=False),
         base.string("sei-uuid", effect=False),
-        base.uint("smart-record", effect=False),
+        base.enum("smart-record", enums.SMART_RECORD, effect=False),
         base.string("smart-rec-dir-path", effect=False),
         base.string("smart-rec-file-prefix", "Smart_Record", effect=False),
         base.uint("smart-rec-video-cache", 20, effect=False),
         base.uint("smart-rec-cache", 20, effect=False),
-        base.uint("smart-rec-container", effect=False),
-        base.uint("smart-rec-mode", effect=False),
+        base.enum("smart-rec-container", enums.SMART_CONTAINER, effect=False),
+        base.enum("smart-rec-mode", enums.SMART_MODE, effect=False),
         base.uint("smart-rec-default-duration", 20, effect=False),
         base.boolean("smart-rec-status", effect=False),
         base.uint("simulate-fps-interval-ms", high=1000),

@@ -4,6 +4,7 @@ import weakref
 from typing import Any
 
 from plugins.standin import element as base
+from plugins.standin import enums
 from plugins.standin.elements.retag import ToNvmm
 from plugins.standin.elements.skip_frames import SkipFrames
 from plugins.standin.gst import Gst, structure_of
@@ -33,9 +34,9 @@ class NvV4l2Decoder(base.Settings, Gst.Bin):
     )
     PROPERTIES = (
         base.uint("drop-frame-interval", high=30),
-        base.uint("skip-frames", high=2),
+        base.enum("skip-frames", enums.DECODER_SKIP_FRAMES),
         base.uint("gpu-id", effect=False),
-        base.uint("cudadec-memtype", effect=False),
+        base.enum("cudadec-memtype", enums.DECODER_MEMORY, effect=False),
         base.uint("num-extra-surfaces", effect=False),
         base.boolean("enable-max-performance", effect=False),
         base.boolean("low-latency-mode", effect=False),

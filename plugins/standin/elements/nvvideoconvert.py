@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
-from plugins.standin import buffer_meta
+from plugins.standin import buffer_meta, enums
 from plugins.standin import element as base
 from plugins.standin.gst import Gst, GstBase, GstVideo, structure_of
 from plugins.standin.metadata import NvDsBatchMeta
@@ -32,11 +32,11 @@ class NvVideoConvert(base.Settings, GstBase.BaseTransform):
         base.string("src-crop"),
         base.string("dest-crop"),
         base.boolean("disable-passthrough"),
-        base.uint("flip-method", high=7),
-        base.uint("interpolation-method", 6, high=6),
-        base.uint("compute-hw", effect=False),
-        base.uint("copy-hw", effect=False),
-        base.uint("nvbuf-memory-type", effect=False),
+        base.enum("flip-method", enums.FLIP),
+        base.enum("interpolation-method", enums.INTERPOLATION, 6),
+        base.enum("compute-hw", enums.COMPUTE_HW, effect=False),
+        base.enum("copy-hw", enums.COMPUTE_HW, effect=False),
+        base.enum("nvbuf-memory-type", enums.MEMORY_TYPE, effect=False),
         base.uint("output-buffers", 4, effect=False),
         base.uint("gpu-id", effect=False),
         base.boolean("bl-output", True, effect=False),

@@ -12,8 +12,9 @@ from plugins.standin.gst import Gst, structure_of
 
 _RAW_VIDEO = "video/x-raw(ANY)"
 _RAW_AUDIO = "audio/x-raw(ANY)"
-# GstRTSPLowerTrans: udp 1, udp multicast 2, tcp 4, http 16; NVIDIA's 7 is the first three.
-_KNOWN_TRANSPORTS = 0x37
+# By select-rtp-protocol, GstRTSPLowerTrans: udp 1, udp multicast 2, tcp 4, http 16, tls 32.
+_ANY_TRANSPORT = 7
+_TRANSPORTS = {1: 1, 2: 2, 4: 4, 7: _ANY_TRANSPORT, 10: 16, 20: 32}
 _TYPE_URI = 1
 # What NVIDIA's takes from a camera (populate_rtspsrc_bin_video of 9.1), and nothing else.
 _ENCODINGS = {
@@ -88,7 +89,8 @@ def _rtsp_branch(settings: dict[str, Any], on_pad: PadAdded) -> Gst.Bin:
     source.set_property("location", settings["uri"])
     for name in ("latency", "drop-on-latency", "udp-buffer-size", "buffer-mode"):
         source.set_property(name, settings[name])
-    source.set_property("protocols", settings["select-rtp-protocol"] & _KNOWN_TRANSPORTS)
+    transport = _TRANSPORTS.get(settings["select-rtp-protocol"], _ANY_TRANSPORT)
+    source.set_property("protocols", transport)
     if settings["disable-audio"]:
         source.connect("select-stream", _is_video)
     branch.add(source)

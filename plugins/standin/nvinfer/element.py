@@ -8,11 +8,12 @@ from typing import Any
 
 import cv2
 
-from plugins.standin import buffer_meta, events
+from plugins.standin import buffer_meta, enums, events
 from plugins.standin.element import (
     BatchTransform,
     Property,
     boolean,
+    enum,
     gproperties,
     guarded,
     in_place_templates,
@@ -57,7 +58,7 @@ class NvInfer(BatchTransform):
     }
     PROPERTIES = (
         uint("unique-id", 15),
-        Property("process-mode", int, 1, 1, 2, unsigned=True),
+        enum("process-mode", enums.PROCESS_MODE, 1),
         string("config-file-path", ""),
         Property("batch-size", int, 1, 1, MAX_BATCH_SIZE, unsigned=True),
         uint("interval", 0, high=INT_MAX),

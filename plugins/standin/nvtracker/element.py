@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from plugins.standin import events
+from plugins.standin import enums, events
 from plugins.standin.element import (
     BatchTransform,
     Property,
     boolean,
+    enum,
     gproperties,
     in_place_templates,
     integer,
@@ -53,7 +54,7 @@ class NvTracker(BatchTransform):
         uint("gpu-id", effect=False),
         string("ll-lib-file"),
         string("ll-config-file"),
-        integer("compute-hw", 0, low=0, effect=False),
+        enum("compute-hw", enums.COMPUTE_HW, effect=False),
         uint("tracking-surface-type"),
         boolean("display-tracking-id", True),
         Property("tracking-id-reset-mode", int, 0, 0, 3, unsigned=True),
