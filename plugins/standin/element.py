@@ -173,6 +173,11 @@ def post_warning(
     element.post_message(Gst.Message.new_warning(element, error, debug))
 
 
+def warn_unnamed(element: Gst.Element, pad: str) -> None:
+    """Say why a pad that is requested without a number is refused, as NVIDIA's elements do."""
+    log.error("a pad should be named %s_N element=%s", pad, element.get_name())
+
+
 def guarded(failed: Any) -> Callable[[Method], Method]:
     """Turn an exception in a virtual function into an ERROR on the bus and a return value.
 

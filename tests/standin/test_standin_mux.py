@@ -293,3 +293,15 @@ def test_the_new_muxer_has_no_width_and_takes_frames_as_they_are(
     assert seen
     assert sizes == {0: (32, 32), 1: (16, 48)}
     assert muxer.find_property("width") is None
+
+
+@pytest.mark.parametrize("element", ["nvstreammux", "nvstreamdemux"])
+def test_a_pad_without_a_number_is_refused_as_on_the_device(
+    element: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    made = Gst.ElementFactory.make(element)
+    side = "sink" if element == "nvstreammux" else "src"
+
+    assert made.request_pad_simple(f"{side}_%u") is None
+    assert f"a pad should be named {side}_N element={made.get_name()}" in caplog.text
+    assert made.request_pad_simple(f"{side}_7").get_name() == f"{side}_7"

@@ -60,9 +60,11 @@ class NvStreamDemux(base.Settings, Gst.Element):
         base.cure_floating(self)
 
     def do_request_new_pad(self, template: Any, name: str | None, _caps: Any) -> Gst.Pad | None:
-        """Make the pad of one source; without a name the next free one."""
-        free = max(self.outputs, default=-1) + 1
-        index = int(name.removeprefix("src_")) if name else free
+        """Make the pad of one source; without its number there is none."""
+        if name is None:
+            base.warn_unnamed(self, "src")
+            return None
+        index = int(name.removeprefix("src_"))
         if index in self.outputs:
             return None
         pad = Gst.Pad.new_from_template(template, f"src_{index}")

@@ -131,10 +131,11 @@ class _Muxer(base.Settings, _Bin):
 
     @base.guarded(None)
     def new_pad(self, template: Any, name: str | None) -> Gst.Pad | None:
-        """Make a sink pad sink_N with what scales its frames."""
-        index = int(name.removeprefix("sink_")) if name else len(self.chains)
-        while name is None and index in self.chains:
-            index += 1
+        """Make a sink pad sink_N with what scales its frames; without a number there is none."""
+        if name is None:
+            base.warn_unnamed(self, "sink")
+            return None
+        index = int(name.removeprefix("sink_"))
         if index in self.chains:
             return None
         elements = self.chain()
