@@ -265,16 +265,21 @@ class BatchTransform(Settings, GstBase.BaseTransform):
     def on_batch(self, batch: NvDsBatchMeta, buffer: Gst.Buffer) -> None:
         """Work on one batch; raise to stop the pipeline with an ERROR."""
 
+    def on_plain(self) -> None:
+        """Let a buffer without a batch pass; where NVIDIA's element does not, it is an error."""
+        raise ValueError("the buffer has no batch metadata, want nvstreammux upstream")
+
     def on_source_event(self, kind: str, pad_index: int) -> None:
         """React to one of events.py's kinds, in order with the batches."""
 
     @guarded(Gst.FlowReturn.ERROR)
     def do_transform_ip(self, buffer: Gst.Buffer) -> Gst.FlowReturn:
-        """Give on_batch the batch; a buffer without one is an error, as in DeepStream."""
+        """Give on_batch the batch."""
         batch = buffer_meta.get(buffer)
         if batch is None:
-            raise ValueError("the buffer has no batch metadata, want nvstreammux upstream")
-        self.on_batch(batch, buffer)
+            self.on_plain()
+        else:
+            self.on_batch(batch, buffer)
         return Gst.FlowReturn.OK
 
     @guarded(False)

@@ -26,6 +26,17 @@ MISSING = {
     "nvof": "optical flow, which is hardware on the device",
     "nvofvisual": "optical flow, which is hardware on the device",
     "nvdslogger": "counting frames a second; leave the element out",
+    "nvvidconv": "a second name for nvvideoconvert, which takes its flip-method; use that",
+    "nvjpegdec": "decoding JPEG; use jpegdec and nvvideoconvert",
+    "nvjpegenc": "encoding JPEG; use nvvideoconvert and jpegenc",
+    "nvarguscamerasrc": "a CSI camera; use v4l2src or a file, and nvvideoconvert",
+    "nvv4l2camerasrc": "a camera of the device; use v4l2src and nvvideoconvert",
+    "nvdrmvideosink": "a display without a desktop; use nv3dsink",
+    "nvoverlaysink": "a display without a desktop; use nv3dsink",
+    "nvdewarper": "its projections and their configuration",
+    "nvdspostprocess": "its libraries of parsers; use nvinfer's",
+    "nvdsvideotemplate": "custom libraries that work on device memory",
+    "nvdsmetamux": "merging metadata by source and time",
     "nvmultiurisrcbin": "its REST server; use nvurisrcbin and nvstreammux",
 }
 

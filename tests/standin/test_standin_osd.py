@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from plugins.standin import metadata
+from plugins.standin.gst import Gst
 from plugins.standin.surface import Surface
-from tests.standin.pipelines import RGBA, add_box, through
+from tests.standin.pipelines import RGBA, Run, add_box, play, through
 
 pytestmark = [pytest.mark.gst, pytest.mark.usefixtures("stand_ins")]
 
@@ -306,3 +307,14 @@ def test_a_background_needs_a_border_that_is_not_clear_in_gpu_mode_and_display_b
 def test_a_border_that_nvdsosd_refuses_is_an_error() -> None:
     with pytest.raises(AssertionError, match="border_width: 33, want at most 32"):
         through("nvdsosd", before=lambda batch: add_box(batch, ltwh=(0, 0, 9, 9), border=33))
+
+
+def test_a_frame_that_no_muxer_batched_passes(caplog: pytest.LogCaptureFixture) -> None:
+    pipeline = Gst.parse_launch(
+        "videotestsrc num-buffers=3 ! nvvideoconvert ! nvdsosd display-clock=true ! fakesink"
+    )
+
+    run = play(pipeline, Run())
+
+    assert (run.eos, run.errors) == (True, [])
+    assert "nvdsosd paints the clock on frames of nvstreammux alone" in caplog.text

@@ -83,6 +83,11 @@ class NvDsOsd(base.BatchTransform):
             )
         return True
 
+    def on_plain(self) -> None:
+        """Let a frame pass that no muxer has batched, as on the device."""
+        if self.settings["display-clock"]:
+            _warn_no_clock()
+
     def on_batch(self, batch: NvDsBatchMeta, buffer: Gst.Buffer) -> None:  # noqa: ARG002  the base's signature
         """Paint; an NV12 frame goes through RGBA and back."""
         blurs = self._blurs()
@@ -208,6 +213,11 @@ def _warn_blurs_all(text: str) -> None:
     log.warning(
         "blur-on-gie-class-ids=%r, want GIE,CLASS;GIE,CLASS, all objects are blurred", text
     )
+
+
+@cache
+def _warn_no_clock() -> None:
+    log.warning("nvdsosd paints the clock on frames of nvstreammux alone; put it before nvdsosd")
 
 
 @cache

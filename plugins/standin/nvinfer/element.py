@@ -40,6 +40,17 @@ log = logging.getLogger("ropewatch.standin.nvinfer")
 _TAKEN = Gst.FlowReturn.CUSTOM_SUCCESS
 _BROKEN = (Gst.FlowReturn.ERROR, Gst.FlowReturn.NOT_LINKED, Gst.FlowReturn.NOT_NEGOTIATED)
 
+# What nvinfer looks at frame by frame, and what it is called in a configuration; two more have
+# places of their own.
+_LIVE = {
+    "unique-id": "gie_unique_id",
+    "infer-on-gie-id": "operate_on_gie_id",
+    "infer-on-class-ids": "operate_on_class_ids",
+    "filter-out-class-ids": "filter_out_class_ids",
+    "output-tensor-meta": "output_tensor_meta",
+    "crop-objects-to-roi-boundary": "crop_objects_to_roi_boundary",
+}
+
 CAPS = "video/x-raw(memory:NVMM), format=(string){ NV12, RGBA }"
 
 
@@ -110,10 +121,16 @@ class NvInfer(BatchTransform):
             self._before = frozenset(self._set)
             self._show_file_values(value)
         self._set[name] = None
-        if self._inference is not None and name == "interval":
+        if self._inference is None:
+            return
+        if name == "interval":
             self._inference.interval = value
-        if self._inference is not None and name == "raw-output-file-write":
+        elif name == "raw-output-file-write":
             self._inference.raw.writes = value
+        elif name in _LIVE:
+            self._inference.change(**{_LIVE[name]: self._given()[name]})
+        else:
+            log.warning("nvinfer reads %s when it starts; stop it (READY) first", name)
 
     def _show_file_values(self, path: str) -> None:
         """Let properties that were not set show the file's values, as applications read them."""

@@ -62,11 +62,15 @@ class Histories:
     """Per source and object memory; frames must come in order for each source."""
 
     def __init__(self, config: InferConfig) -> None:
-        self._config = config
-        self._classes = frozenset(config.operate_on_class_ids)
+        self.go_by(config)
         # nvinfer knows source 0 without any event.
         self._sources: dict[int, _Source] = {0: _Source()}
         self._batches_since_cleaning = 0
+
+    def go_by(self, config: InferConfig) -> None:
+        """Choose as a configuration says from now on."""
+        self._config = config
+        self._classes = frozenset(config.operate_on_class_ids)
 
     def add_source(self, pad_index: int) -> None:
         """Know a source from now on (PAD_ADDED)."""

@@ -1,5 +1,6 @@
 """What one nvinfer does with a batch: choose, prepare, infer, decode, attach. No GStreamer."""
 
+import dataclasses
 import logging
 import queue
 from collections.abc import Iterator
@@ -105,6 +106,11 @@ class Inference:
         self.histories.forget_all_objects()
         self.interval, self.batches_seen = old.interval, old.batches_seen
         self.raw.take_over(old.raw)
+
+    def change(self, **fields: Any) -> None:
+        """Go on with other values of what nvinfer looks at frame by frame."""
+        self.config = dataclasses.replace(self.config, **fields)
+        self.histories.go_by(self.config)
 
     def restart_interval(self) -> None:
         """Infer on the next batch again, as after EOS."""

@@ -69,6 +69,7 @@ class Running:
         self.element = self.pipeline.get_by_name("it")
         self.updates: list[tuple[int, str]] = []
         self.left = -1.0
+        self.persons = -1
         self.element.connect(
             "model-updated", lambda _element, status, path: self.updates.append((status, path))
         )
@@ -77,6 +78,7 @@ class Running:
 
     def _look(self, _pad: Any, info: Any) -> Any:
         batch = buffer_meta.get(info.get_buffer())
+        self.persons = len(batch.frames[0].objects) if batch is not None else -1
         if batch is not None and batch.frames[0].objects:
             self.left = batch.frames[0].objects[0].rect_params.left
         return Gst.PadProbeReturn.OK
@@ -233,3 +235,17 @@ def test_the_two_pads_have_two_threads_and_keep_the_order(tmp_path: Path) -> Non
     assert numbers == list(range(30))
     assert threads["src"] == {"it-output"}
     assert "it-output" not in threads["sink"]
+
+
+def test_filters_set_while_playing_hold_and_the_rest_waits_for_a_start(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """nvinfer reads these frame by frame, whatever its property flags say."""
+    with running(write(tmp_path, "first", LEFT)) as run:
+        run.element.set_property("filter-out-class-ids", "0")
+        assert wait_for(lambda: run.persons == 0)
+        run.element.set_property("filter-out-class-ids", "7")
+        assert wait_for(lambda: run.persons == 1)
+        run.element.set_property("batch-size", 4)
+
+    assert "nvinfer reads batch-size when it starts" in caplog.text
