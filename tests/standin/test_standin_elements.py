@@ -90,14 +90,14 @@ def test_an_enum_is_set_by_its_name_and_by_its_number(
 def test_a_failing_element_is_an_error_on_the_bus_and_not_a_quiet_end() -> None:
     pipeline = Gst.parse_launch(
         "videotestsrc num-buffers=3 ! video/x-raw,format=NV12,width=16,height=16 "
-        "! nvvideoconvert ! video/x-raw(memory:NVMM) ! nvdsosd name=osd ! fakesink"
+        "! nvvideoconvert ! video/x-raw(memory:NVMM) ! nvtracker name=it ! fakesink"
     )
 
     run = play(pipeline, Run())
 
     assert not run.eos
     assert run.errors == [
-        ("osd", "osd: the buffer has no batch metadata, want nvstreammux upstream")
+        ("it", "it: the buffer has no batch metadata, want nvstreammux upstream")
     ]
 
 
