@@ -14,6 +14,8 @@ from ropewatch.wire import Message
 FORMAT: Final = 1
 WAL_MAX_BYTES: Final = 16 * 1024 * 1024
 ANSWERS_MAX: Final = 1000
+# What a disk, a file that is none of ours and a file that is damaged raise: the last two.
+UNUSABLE: Final = (sqlite3.Error, OSError, LookupError, ValueError)
 
 _TABLES: Final = f"""
 CREATE TABLE message (
@@ -100,7 +102,7 @@ class Left:
 
 
 class Journal:
-    """One database; every method may raise `sqlite3.Error`.
+    """One database; every method may raise one of `UNUSABLE`.
 
     Args:
         path: the file; it is made when it does not exist.
@@ -109,9 +111,13 @@ class Journal:
     """
 
     def __init__(self, path: Path, *, check: bool, busy_timeout_s: float) -> None:
+        self._files = (path, path.with_name(f"{path.name}-wal"))
+        self._seen: list[tuple[int, int]] = []
         self._connection = sqlite3.connect(
             path, timeout=busy_timeout_s, isolation_level=None, check_same_thread=False
         )
+        # A damaged text is a `ValueError` then, not an error such as a full disk has.
+        self._connection.text_factory = bytes.decode
         try:
             self._prepare(check=check)
         except BaseException:
@@ -128,7 +134,10 @@ class Journal:
         (found,) = self._connection.execute("PRAGMA user_version").fetchone()
         tables = self._connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
         if check:
-            (verdict,) = self._connection.execute("PRAGMA quick_check(1)").fetchone()
+            # Not quick_check: an incident that its index has lost would be ended twice.
+            (verdict,) = self._connection.execute("PRAGMA integrity_check(1)").fetchone()
+            if "unable to get" in verdict or "failed to get" in verdict:
+                raise sqlite3.OperationalError(verdict)
             if verdict != "ok":
                 raise sqlite3.DatabaseError(verdict)
         if found != FORMAT and (found or tables):
@@ -140,13 +149,14 @@ class Journal:
     def last_boot(self) -> str | None:
         """Return the boot id that sorts last of those that were kept."""
         (boot_id,) = self._connection.execute("SELECT max(boot_id) FROM boot").fetchone()
-        return None if boot_id is None else str(boot_id)
+        return None if boot_id is None else str(ULID.from_str(boot_id))
 
     def keep_boot(self, boot_id: str) -> None:
         """Keep this run's id, for the next one to sort after."""
         with self._transaction(durable=True):
             self._connection.execute("DELETE FROM boot WHERE boot_id < ?", (boot_id,))
             self._connection.execute("INSERT OR IGNORE INTO boot VALUES (?)", (boot_id,))
+        self._seen = self._look()
 
     def left(self, *, now_s: float, unix_ns: int) -> Left:
         """Read what an earlier run has left.
@@ -158,7 +168,7 @@ class Journal:
         rows = self._connection.execute(
             "SELECT number, lane, topic, length(payload), qos, retain, expiry_s, content_type,"
             " queued_unix_ns FROM message ORDER BY number"
-        )
+        ).fetchall()
         entries = []
         for number, lane, topic, size, qos, retain, expiry_s, content_type, queued in rows:
             message = Message(topic, b"", qos, bool(retain), expiry_s, content_type)
@@ -192,6 +202,9 @@ class Journal:
             batch: may repeat what is written already.
             durable: return only when it would survive a power cut, with all before it.
         """
+        # A file that was removed while it was open takes everything, and gives nothing back.
+        if self._look() != self._seen:
+            raise FileNotFoundError("replaced by another file while it was in use")
         with self._transaction(durable=durable):
             self._each(
                 "INSERT OR REPLACE INTO message VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -229,6 +242,11 @@ class Journal:
         """Close the file; a disk that fails here has failed before."""
         with suppress(sqlite3.Error):
             self._connection.close()
+
+    def _look(self) -> list[tuple[int, int]]:
+        """Return which files are there under our names."""
+        found = [file.stat() for file in self._files]
+        return [(each.st_dev, each.st_ino) for each in found]
 
     def _each(self, statement: str, rows: list[tuple[object, ...]]) -> None:
         if rows:
@@ -269,9 +287,10 @@ def new_boot_id(unix_ns: int, *, after: str | None) -> str:
 
 
 def is_corrupt(error: BaseException) -> bool:
-    """Say whether the database itself is broken, rather than its disk full or read-only."""
+    """Say whether the database itself seems broken, rather than its disk full or read-only."""
     # sqlite_errorcode is there from Python 3.11 on; CORRUPT and NOTADB are the plain class.
-    return type(error) is sqlite3.DatabaseError
+    plain = type(error) is sqlite3.DatabaseError
+    return plain or isinstance(error, (LookupError, ValueError)) or "no such" in str(error)
 
 
 def _row(entry: Entry) -> tuple[object, ...]:

@@ -1,7 +1,6 @@
 """Keeps the journal as long as the disk lets it, and tries again when the disk does not."""
 
 import logging
-import sqlite3
 import threading
 import time
 from collections.abc import Callable
@@ -9,7 +8,15 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from deepstream.journal import ANSWERS_MAX, Batch, Journal, Left, is_corrupt, new_boot_id
+from deepstream.journal import (
+    ANSWERS_MAX,
+    UNUSABLE,
+    Batch,
+    Journal,
+    Left,
+    is_corrupt,
+    new_boot_id,
+)
 from deepstream.lanes import Entry
 
 log = logging.getLogger("ropewatch.outbox")
@@ -26,7 +33,7 @@ class Keeper:
         clock: monotonic seconds.
         unix_ns: wall time.
         on_left: takes what an earlier run has left, as soon as the disk can be read.
-        on_fresh: returns what a new database has to hold after the old one broke in use.
+        on_fresh: returns what a new database has to hold in the place of one that broke or went.
     """
 
     def __init__(
@@ -44,7 +51,9 @@ class Keeper:
         self._path, self._clock, self._unix_ns = path, clock, unix_ns
         self._on_left, self._on_fresh = on_left, on_fresh
         self._journal: Journal | None = None
+        self._left: Left | None = None
         self._was_open = False
+        self._doubted = True
         self._due_s = 0.0
         self._unsaved = Batch()
         self._mutex = threading.Lock()
@@ -53,7 +62,7 @@ class Keeper:
         self._boot_id: str | None = None
         try:
             self._open()
-        except (sqlite3.Error, OSError) as error:
+        except UNUSABLE as error:
             self._failed(error)
 
     @property
@@ -107,7 +116,7 @@ class Keeper:
                 if self._journal is None or failed_before:
                     self._open()
                 self._write(durable=durable or failed_before)
-            except (sqlite3.Error, OSError) as error:
+            except UNUSABLE as error:
                 self._failed(error)
             else:
                 if failed_before:
@@ -121,7 +130,7 @@ class Keeper:
                 return None
             try:
                 return self._journal.payload(number)
-            except sqlite3.Error as error:
+            except UNUSABLE as error:
                 self._failed(error)
                 return None
 
@@ -129,34 +138,59 @@ class Keeper:
         """Write what is unsaved, and let go of the file."""
         with self.disk:
             self.save(durable=True)
-            if self._journal is not None:
-                self._journal.close()
-                self._journal = None
+            self._let_go()
 
     def _open(self) -> None:
+        self._let_go()
+        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if self._find_corrupt() is not None and (error := self._find_corrupt()) is not None:
+            self._set_aside(error)
+            self._read()
+        assert self._journal is not None
+        if self._boot_id is None:
+            self._boot_id = new_boot_id(self._unix_ns(), after=self._journal.last_boot())
+        elif self._was_open and self._journal.last_boot() != self._boot_id:
+            fresh = self._on_fresh()
+            with self._mutex:
+                self._unsaved = fresh.then(self._unsaved)
+        if self._left is not None:
+            self._on_left(self._left)
+        self._left, self._was_open, self._doubted = None, True, False
+        self._journal.keep_boot(self._boot_id)
+
+    def _read(self) -> None:
+        """Open the database, and read what an earlier run has left if that is not known yet."""
+        self._let_go()
+        self._journal = Journal(
+            self._path,
+            check=self._doubted,
+            # Only at the start is there time to wait for a run that is just ending.
+            busy_timeout_s=BUSY_TIMEOUT_S if self.trouble is None else 0.0,
+        )
+        self._journal.last_boot()
+        if not self._was_open:
+            self._left = self._journal.left(now_s=self._clock(), unix_ns=self._unix_ns())
+
+    def _find_corrupt(self) -> Exception | None:
+        """Read the database; return what is wrong with it, which is to be asked twice.
+
+        After a read that failed, SQLite calls a sound file malformed until it is opened anew.
+        """
+        try:
+            self._read()
+        except UNUSABLE as error:
+            if not is_corrupt(error):
+                raise
+            self._doubted = True
+            self._let_go()
+            # Its traceback would hold on to the connection, and that to the file.
+            return error.with_traceback(None)
+        return None
+
+    def _let_go(self) -> None:
         if self._journal is not None:
             self._journal.close()
             self._journal = None
-        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        try:
-            # Only at the start is there time to wait for a run that is just ending.
-            self._journal = Journal(
-                self._path,
-                check=not self._was_open,
-                busy_timeout_s=BUSY_TIMEOUT_S if self.trouble is None else 0.0,
-            )
-        except sqlite3.DatabaseError as error:
-            if not is_corrupt(error):
-                raise
-            self._set_aside(error)
-            self._journal = Journal(self._path, check=False, busy_timeout_s=0.0)
-        if self._boot_id is None:
-            self._boot_id = new_boot_id(self._unix_ns(), after=self._journal.last_boot())
-        if not self._was_open:
-            left = self._journal.left(now_s=self._clock(), unix_ns=self._unix_ns())
-            self._was_open = True
-            self._on_left(left)
-        self._journal.keep_boot(self._boot_id)
 
     def _write(self, *, durable: bool) -> None:
         assert self._journal is not None
@@ -178,16 +212,13 @@ class Keeper:
             text += " by another run or program, want a state_dir for each box alone"
         if text != self.trouble:
             log.error("outbox is in memory only error=%s", text)
-        self.trouble, self._due_s = text, self._clock() + DISK_RETRY_S
-        if self._journal is not None and is_corrupt(error):
-            self._journal.close()
-            self._journal = None
-            self._due_s = 0.0
-            with suppress(OSError):
-                self._set_aside(error)
-                fresh = self._on_fresh()
-                with self._mutex:
-                    self._unsaved = fresh.then(self._unsaved)
+        again_s = DISK_RETRY_S
+        if is_corrupt(error):
+            self._let_go()
+            if self.trouble is None:
+                again_s = 0.0
+            self._doubted = True
+        self.trouble, self._due_s = text, self._clock() + again_s
 
     def _set_aside(self, error: Exception) -> None:
         """Rename a broken database and its log, for somebody to look at.

@@ -94,6 +94,7 @@ class Outbox:
         self._lanes = Lanes(max_bytes=settings.max_bytes, max_age_s=settings.max_age_s)
         self._changed = threading.Condition()
         self._refusal: str | None = None
+        self._unread = False
         self._open: dict[str, bytes] = {}
         self._left_open: dict[str, bytes] = {}
         self._left_answers: dict[tuple[str, str], bytes] = {}
@@ -138,9 +139,12 @@ class Outbox:
             with self._keeper.disk:
                 with self._changed:
                     entries = [self._entry(post) for post in kept]
-                self._keeper.save(durable=any(post.lane is Lane.ALERT for post in kept))
-                with self._changed:
-                    self._enqueue(entries)
+                try:
+                    self._keeper.save(durable=any(post.lane is Lane.ALERT for post in kept))
+                finally:
+                    # Whatever becomes of the disk, alerts go out.
+                    with self._changed:
+                        self._enqueue(entries)
         if len(kept) < len(posts):
             with self._changed:
                 self._enqueue([self._entry(post) for post in posts if not post.lane.on_disk])
@@ -251,6 +255,9 @@ class Outbox:
         unsaved = keeper.unsaved
         if keeper.trouble or (unsaved and (idle or late)) or unsaved >= SAVE_EVERY_MESSAGES:
             keeper.save(durable=False)
+        if self._unread and keeper.trouble is None:
+            self._unread = False
+            self.try_refused()
 
     def try_refused(self) -> None:
         """Try once more, now, what the broker has refused so far: a run is about to end."""
@@ -345,7 +352,7 @@ class Outbox:
                     self.counters.lost += 1
                     self._lanes.forget(entry)
                 else:
-                    self._refusal = "cannot be read from disk"
+                    self._refusal, self._unread = "cannot be read from disk", True
                     self._lanes.set_aside(entry, self._clock())
         return payload
 

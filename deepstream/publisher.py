@@ -162,17 +162,18 @@ class Publisher:
         log.info("connected broker=%s window=%d", self._where, link.window)
         self._outbox.connected()
         self._accepted.set()
-        while link.lost is None and not self._stopping.is_set():
-            found = self._outbox.take(link.window, TICK_S)
-            if found is not None:
-                link.send(*found)
-            link.tick()
-            self._outbox.tick()
+        try:
+            while link.lost is None and not self._stopping.is_set():
+                if (found := self._outbox.take(link.window, TICK_S)) is not None:
+                    link.send(*found)
+                link.tick()
+                self._outbox.tick()
+        except Exception:
+            # What it fails on is set aside like what ends connections.
+            log.exception("sending failed, trying again")
         self._accepted.clear()
         link.close()
-        self._outbox.connection_lost(
-            link.lost or "connection closed", refusal=link.lost_code in BAD_PACKET
-        )
+        self._outbox.connection_lost(link.lost or "closed", refusal=link.lost_code in BAD_PACKET)
         if self._stopping.is_set():
             return
         if link.lost_code == SESSION_TAKEN_OVER:
@@ -331,9 +332,8 @@ class _Link:
             self._asked[mid] = each
 
     def _on_subscribe(self, _c: Any, _d: Any, mid: int, reasons: Any, _props: Any) -> None:
-        for reason in reasons:
-            if reason.is_failure:
-                log.warning("nothing is received topic=%s reason=%s", self._asked[mid], reason)
+        for reason in (each for each in reasons if each.is_failure):
+            log.warning("nothing is received topic=%s reason=%s", self._asked[mid], reason)
 
     def _on_message(self, client: mqtt.Client, _d: Any, message: mqtt.MQTTMessage) -> None:
         properties = message.properties

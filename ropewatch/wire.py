@@ -374,13 +374,15 @@ def stamped(message: Message, *, queued_ns: int, published_ns: int, late: bool) 
         late: too late to act on at once.
 
     Raises:
-        ValueError: an incident whose payload is not JSON.
+        ValueError: an incident whose payload is none.
     """
     expiry_s, payload = message.expiry_s, message.payload
     if expiry_s is not None:
         expiry_s = max(expiry_s - queued_ns // 10**9, min(expiry_s, EXPIRY_MIN_S))
     if message.content_type == CLOUDEVENTS_JSON:
         content = from_json(payload)
+        if not isinstance(content, dict) or not isinstance(content.get("data"), dict):
+            raise ValueError("no data in it")
         content["data"]["delivery"] = Delivery(
             published_at=rfc3339(published_ns), queued_ms=queued_ns // NS_PER_MS, late=late
         )

@@ -129,6 +129,8 @@ def test_a_database_that_breaks_in_use_is_replaced_and_nothing_in_memory_is_lost
     def broken(*_: object, **__: object) -> None:
         raise sqlite3.DatabaseError("database disk image is malformed")
 
+    for file in tmp_path.glob(f"{FILE_NAME}*"):
+        file.write_bytes(b"no database at all" * 1000)
     journal.write = broken  # type: ignore[method-assign]  # SQLite finds it out when it pleases
     outbox.offer(post(3))
     outbox.tick()

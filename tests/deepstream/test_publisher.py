@@ -14,7 +14,8 @@ import pytest
 
 from deepstream import publisher
 from deepstream.lanes import Lane, Post
-from deepstream.publisher import WILL_DELAY_S
+from deepstream.outbox import Outbox
+from deepstream.publisher import WILL_DELAY_S, Publisher
 from demo.broker import PrivateBroker
 from ropewatch.client import Subscriber
 from ropewatch.incidents import Phase
@@ -289,3 +290,34 @@ def test_a_small_message_does_not_wait_for_one_that_is_on_its_way(
 ) -> None:
     with publishing(broker, tmp_path, require_broker=True):
         assert own_option(broker, socket.TCP_NODELAY) == [1]
+
+
+class Stumbling(Outbox):
+    """An outbox that fails once in a way that nobody has thought of."""
+
+    stumbles = 1
+
+    def tick(self) -> None:
+        if self.stumbles and self.waiting:
+            self.stumbles -= 1
+            raise RuntimeError("nobody has thought of this")
+        super().tick()
+
+
+def test_a_publisher_that_stumbles_goes_on(
+    broker: PrivateBroker, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    mqtt = MqttSettings(host=broker.host, port=broker.port, require_broker=True)
+    outbox = Stumbling(tmp_path, mqtt.outbox)
+    publisher = Publisher(mqtt, outbox, client_id="ropewatch-test", will=WILL)
+    publisher.start()
+
+    outbox.offer(post(1))
+    outbox.offer(post(2))
+
+    assert outbox.drain(TIMEOUT_S) == 0
+    assert outbox.stumbles == 0
+    assert publisher.connects == 2
+    assert "sending failed, trying again" in caplog.text
+    publisher.stop()
+    outbox.close()
