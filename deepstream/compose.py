@@ -146,7 +146,12 @@ def _make_voice(site: SiteSettings, backend: Backend, versions: Mapping[str, str
     encoder = _make_encoder(site, backend)
     snapshots = None
     if encoder is not None:
-        snapshots = Snapshots(encoder, site.snapshots, sources=len(site.sources))
+        snapshots = Snapshots(
+            encoder,
+            site.snapshots,
+            sources=len(site.sources),
+            settle=lambda: dispatcher.settle(),  # noqa: PLW0108 - it is made of what we make here
+        )
     home = site.mqtt.home_assistant
     if home is not None:
         publisher.listen(Birth(home.birth_topic, outbox))

@@ -15,6 +15,8 @@ log = logging.getLogger("ropewatch.dispatch")
 
 MAX_WAITING_FRAMES: Final = 4000
 STOP_TIMEOUT_S: Final = 15.0
+# A disk takes a start in milliseconds; one that hangs must not hold up the graph as well.
+SETTLE_TIMEOUT_S: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,7 @@ class Dispatcher:
         self._handlers = tuple(handlers)
         self._work: deque[Decided] = deque()
         self._changed = threading.Condition()
+        self._unsettled = 0
         self._stopping = False
         self._complained: set[str] = set()
         self._thread = threading.Thread(target=self._run, name="dispatch", daemon=True)
@@ -80,26 +83,31 @@ class Dispatcher:
                 self.counters.dropped_frames += 1
             if whole or result.events:
                 kept = (frame, result) if whole else None
-                self._work.append(Decided(frame.source_id, kept, result.events))
-                self._changed.notify()
+                self._add(Decided(frame.source_id, kept, result.events))
 
     def offer_closed(self, source_id: str, events: Iterable[IncidentEvent]) -> None:
         """Take the last events of a source that was closed; never waits."""
         with self._changed:
-            self._work.append(Decided(source_id, None, tuple(events), closed=True))
-            self._changed.notify()
+            self._add(Decided(source_id, None, tuple(events), closed=True))
 
     def offer_settings(self, source_id: str, config_digest: str) -> None:
         """Tell that a source is judged by other settings from here on; never waits."""
         with self._changed:
-            self._work.append(Decided(source_id, None, (), config_digest=config_digest))
-            self._changed.notify()
+            self._add(Decided(source_id, None, (), config_digest=config_digest))
+
+    def settle(self) -> bool:
+        """Wait until the handlers have had every event so far; False when they take too long.
+
+        What may stop the whole program calls this first: a start is on disk then.
+        """
+        with self._changed:
+            return self._changed.wait_for(lambda: not self._unsettled, SETTLE_TIMEOUT_S)
 
     def stop(self) -> None:
         """Finish what waits, then end the worker; one that a disk holds up is left behind."""
         with self._changed:
             self._stopping = True
-            self._changed.notify()
+            self._changed.notify_all()
         if self._thread.is_alive():
             self._thread.join(STOP_TIMEOUT_S)
             if self._thread.is_alive():
@@ -114,6 +122,15 @@ class Dispatcher:
                 work = self._work.popleft()
             for handler in self._handlers:
                 self._hand_over(handler, work)
+            if work.events:
+                with self._changed:
+                    self._unsettled -= 1
+                    self._changed.notify_all()
+
+    def _add(self, decided: Decided) -> None:
+        self._work.append(decided)
+        self._unsettled += bool(decided.events)
+        self._changed.notify_all()
 
     def _hand_over(self, handler: Handler, decided: Decided) -> None:
         try:

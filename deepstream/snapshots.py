@@ -72,6 +72,7 @@ class Snapshots:
         encoder: of whole frames.
         settings: the bounds.
         sources: number of cameras.
+        settle: waits until what was decided so far is on disk, a short time; False when it is not.
         clock: monotonic seconds.
     """
 
@@ -81,12 +82,14 @@ class Snapshots:
         settings: SnapshotSettings,
         *,
         sources: int,
+        settle: Callable[[], bool],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.taken = 0
         self.missed = 0
         self.over_limit = 0
         self._encoder, self._settings, self._clock = encoder, settings, clock
+        self._settle = settle
         self._changed = threading.Condition()
         self._wanted: dict[tuple[int, int], list[_Wish]] = {}
         self._asked: dict[int, list[_Wish]] = {}
@@ -141,6 +144,11 @@ class Snapshots:
         with self._changed:
             wishes = self._wanted.pop(frame.key, None)
         if wishes is None:
+            return
+        # An encoder that hangs takes all with it that is not on disk, its own start before all.
+        if not self._settle():
+            with self._changed:
+                self._miss(len(wishes), "the start was not on disk in time")
             return
         try:
             jpeg = self._encoder.jpeg(frame)

@@ -91,3 +91,34 @@ def test_dispatcher_keeps_one_handlers_trouble_from_the_next() -> None:
     assert handler.phases == ["start"]
     assert handler.frames == [1]
     assert worker.counters.failed == 1
+
+
+def test_dispatcher_is_settled_once_its_handlers_have_had_every_event() -> None:
+    handler, source = Remembering(), monitor()
+    handler.open.clear()
+    worker = Dispatcher([handler])
+    worker.start()
+    observed = frame(0)
+    worker.offer_frame(observed, source.update(observed))
+    assert worker.settle()
+
+    observed = frame(1, 0.9)
+    worker.offer_frame(observed, source.update(observed))
+    assert not worker.settle()
+    handler.open.set()
+
+    assert worker.settle()
+    assert handler.phases == ["start"]
+    worker.stop()
+
+
+def test_dispatcher_whose_handler_fails_is_settled_all_the_same() -> None:
+    source = monitor()
+    worker = Dispatcher([Failing()])
+    worker.start()
+
+    observed = frame(1, 0.9)
+    worker.offer_frame(observed, source.update(observed))
+
+    assert worker.settle()
+    worker.stop()

@@ -38,9 +38,13 @@ class Encoder:
 
 class Bench:
     def __init__(self, **settings: int) -> None:
-        self.encoder, self.now_s = Encoder(), 0.0
+        self.encoder, self.now_s, self.is_settled = Encoder(), 0.0, True
         self.snapshots = Snapshots(
-            self.encoder, SnapshotSettings(**settings), sources=2, clock=lambda: self.now_s
+            self.encoder,
+            SnapshotSettings(**settings),
+            sources=2,
+            settle=lambda: self.is_settled,
+            clock=lambda: self.now_s,
         )
 
     def starts(self, pad_index: int, frame_num: int, *incident_ids: str) -> None:
@@ -66,6 +70,20 @@ def test_only_a_frame_in_which_an_incident_starts_is_encoded() -> None:
             bench.passes(pad_index, frame_num)
 
     assert bench.encoder.keys == [(1, 8)]
+
+
+def test_no_frame_is_encoded_while_its_start_is_not_on_disk(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    bench = Bench()
+    bench.is_settled = False
+
+    bench.starts(0, 8, "a")
+    bench.passes(0, 8)
+
+    assert bench.encoder.keys == []
+    assert bench.snapshots.missed == 1
+    assert "the start was not on disk in time" in caplog.text
 
 
 def test_a_picture_is_told_once_with_its_digest_and_taken_once() -> None:

@@ -83,7 +83,7 @@ def test_a_run_whose_encoder_hangs_ends_its_incidents_and_says_why(
 def test_a_run_that_an_encoder_has_stopped_altogether_ends_and_the_next_one_rests_it(
     hang: Callable[..., Any], broker: PrivateBroker, site: SiteSettings, tmp_path: Path
 ) -> None:
-    code, output, _ = hang("PyDLL")
+    code, output, told = hang("PyDLL")
     trace = tmp_path / "state" / TRACE_NAME
     hung = trace.read_text()
 
@@ -101,6 +101,16 @@ def test_a_run_that_an_encoder_has_stopped_altogether_ends_and_the_next_one_rest
     statuses = [json.loads(m.payload) for m in messages if m.topic.endswith("s/b/status")]
     (reason,) = {r for s in statuses for r in s["reasons"] if r.startswith("snapshots:")}
     assert "not used for 60 minutes after the start" in reason
-    assert any(m.topic.endswith("/incident") for m in messages)
+    incidents = [
+        json.loads(m.payload)["data"] for m in [*told, *messages] if m.topic.endswith("/incident")
+    ]
+    (end,) = [data for data in incidents if data["end_reason"] == "restart_recovery"]
+    # The start whose picture hung was on disk before.
+    (start,) = {
+        data["boot_id"]
+        for data in incidents
+        if data["phase"] == "start" and data["incident_id"] == end["incident_id"]
+    }
+    assert start < end["boot_id"]
     assert not any("/snapshot/" in m.topic for m in messages)
     assert trace.read_text() == hung
