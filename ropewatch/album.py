@@ -11,6 +11,7 @@ from ropewatch.payloads import IncidentMessage
 from ropewatch.topics import SNAPSHOT, topic_of
 
 MAX_WAITING: Final = 64
+MAX_WAITING_BYTES: Final = 64 * 1024 * 1024
 MAX_TOLD: Final = 10_000
 
 
@@ -19,7 +20,7 @@ class Album:
 
     Attributes:
         folder: where `INCIDENT.jpg` is written; it is made when it does not exist.
-        kept: pictures by incident id.
+        kept: the newest pictures by incident id.
 
     Raises:
         SettingsError: the folder cannot be made.
@@ -30,6 +31,7 @@ class Album:
         self.kept: dict[str, Path] = {}
         self._told: OrderedDict[str, str] = OrderedDict()
         self._waiting: OrderedDict[str, bytes] = OrderedDict()
+        self._let_go: list[str] = []
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -40,16 +42,28 @@ class Album:
         """Topics of pictures whose digest no incident has told yet."""
         return tuple(self._waiting)
 
+    def let_go(self) -> list[str]:
+        """Return, once, the topics of pictures that have waited for an incident in vain."""
+        found, self._let_go = self._let_go, []
+        return found
+
     def see(self, message: IncidentMessage) -> Path | None:
         """Take a message about an incident; return the picture's file if it is complete now.
 
         Raises:
-            ValueError: the picture that waits for it is another one.
+            ValueError: the picture that waits for it is another one, or it tells of another's.
             SettingsError: the file cannot be written.
         """
-        reference = message.data.snapshot
+        data, reference = message.data, message.data.snapshot
         if reference is None:
             return None
+        own = SNAPSHOT.of(
+            site=data.site, box=data.box, camera=data.camera, incident_id=data.incident_id
+        )
+        if reference.topic != own:
+            raise ValueError(
+                f"{reference.topic[:300]}: told as its picture by {own}; not believed"
+            )
         self._told[reference.topic] = reference.sha256
         if len(self._told) > MAX_TOLD:
             self._told.popitem(last=False)
@@ -69,10 +83,15 @@ class Album:
         told = self._told.get(topic)
         if told is not None:
             return self._keep(topic, jpeg, told)
+        self._waiting.pop(topic, None)
         self._waiting[topic] = jpeg
-        if len(self._waiting) > MAX_WAITING:
-            self._waiting.popitem(last=False)
+        while len(self._waiting) > MAX_WAITING or self._waiting_bytes > MAX_WAITING_BYTES:
+            self._let_go.append(self._waiting.popitem(last=False)[0])
         return None
+
+    @property
+    def _waiting_bytes(self) -> int:
+        return sum(len(jpeg) for jpeg in self._waiting.values())
 
     def _keep(self, topic: str, jpeg: bytes, told: str) -> Path:
         found = hashlib.sha256(jpeg).hexdigest()
@@ -88,6 +107,8 @@ class Album:
         except OSError as error:
             raise _unusable(self.folder, error) from None
         self.kept[incident_id] = path
+        if len(self.kept) > MAX_TOLD:
+            del self.kept[next(iter(self.kept))]
         return path
 
 

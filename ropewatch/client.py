@@ -37,6 +37,9 @@ KEEP_S: Final = 24 * 3600
 # Messages that a consumer with a session has and has not answered for; the others stay at the
 # broker.
 WINDOW: Final = 100
+# Messages that a consumer without one has not come to; the broker need not keep them either.
+QUEUE_MAX: Final = 10_000
+QUEUE_MAX_BYTES: Final = 64 * 1024 * 1024
 WAIT_S: Final = 2.0
 POLL_S: Final = 0.2
 
@@ -71,6 +74,12 @@ class Subscriber:
     With a `client_id` the broker keeps what comes while this consumer is away, and a message
     counts as delivered when the next one is asked for: what was being worked on when a consumer
     died comes again.
+
+    Without one, what comes faster than it is asked for is dropped beyond a bound, the oldest
+    first, and logged.
+
+    Attributes:
+        dropped: how many messages that were.
 
     Args:
         host: broker.
@@ -107,7 +116,9 @@ class Subscriber:
         self._host, self._port = host, port
         self._topics = [topic if group is None else f"$share/{group}/{topic}" for topic in topics]
         self._keep_s = None if client_id is None else keep_s
+        self.dropped = 0
         self._messages: queue.SimpleQueue[Received] = queue.SimpleQueue()
+        self._queued_bytes = 0
         self._answered = threading.Event()
         self._refused: str | None = None
         self._lock = threading.Lock()
@@ -192,6 +203,8 @@ class Subscriber:
             while True:
                 received = self._messages.get(timeout=timeout_s)
                 if self._keep_s is None:
+                    with self._lock:
+                        self._queued_bytes -= len(received.payload)
                     return received
                 # What came on an earlier connection and has no answer comes again on this one.
                 if received.packet[1] == self._connection:
@@ -268,6 +281,8 @@ class Subscriber:
 
     def _on_message(self, _client: Any, _data: Any, message: mqtt.MQTTMessage) -> None:
         properties: Properties | None = message.properties
+        if self._keep_s is None:
+            self._make_room(len(message.payload))
         self._messages.put(
             Received(
                 message.topic,
@@ -278,6 +293,17 @@ class Subscriber:
                 getattr(properties, "CorrelationData", None),
             )
         )
+
+    def _make_room(self, size_bytes: int) -> None:
+        """Drop the oldest: of what is retained, the newest word is the one that holds."""
+        with self._lock, contextlib.suppress(queue.Empty):
+            self._queued_bytes += size_bytes
+            while self._messages.qsize() >= QUEUE_MAX or self._queued_bytes > QUEUE_MAX_BYTES:
+                self._queued_bytes -= len(self._messages.get_nowait().payload)
+                self.dropped += 1
+                # 1, 2, 4 and so on: a storm is no storm of lines.
+                if self.dropped & (self.dropped - 1) == 0:
+                    log.warning("more comes than is read, messages dropped count=%d", self.dropped)
 
 
 def incident_topic(site: str = "+", box: str = "+") -> str:

@@ -110,6 +110,8 @@ class _Pictures:
     def add(self, received: Received) -> None:
         """Take a picture."""
         self._tell(lambda: self._album.add(received.topic, received.payload))
+        for topic in self._album.let_go():
+            print(f"{topic}: no incident has told its digest; let go", file=sys.stderr, flush=True)
 
     def see(self, message: IncidentMessage) -> None:
         """Take a message about an incident."""

@@ -12,9 +12,10 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import from_json
 
 from ropewatch.decision import RopeState
+from ropewatch.envelope import envelope_of
 from ropewatch.faults import section_of, shown
 from ropewatch.moment import ClockSource
-from ropewatch.payloads import ClockCorrection, IncidentMessage, Payload
+from ropewatch.payloads import ClockCorrection, ClockMessage, IncidentMessage, Payload
 from ropewatch.topics import topic_of
 
 # As `wire.rfc3339` writes it.
@@ -44,6 +45,12 @@ def parse(topic: str, payload: bytes) -> Payload | None:
         told = getattr(content, level, name)
         if told != name:
             raise ValueError(f"{found.name}: {level}: {told!r}, want {name!r} as in its topic")
+    if isinstance(message, (IncidentMessage, ClockMessage)):
+        # Who drops duplicates by the envelope must not lose one message to another's id.
+        for field, wanted in envelope_of(message.data).items():
+            told = getattr(message, field)
+            if told != wanted:
+                raise ValueError(f"{found.name}: {field}: {told!r}, want {wanted!r} as in data")
     return message
 
 

@@ -10,6 +10,7 @@ from pydantic_core import from_json, to_json
 
 from ropewatch.commands import Answer
 from ropewatch.decision import NS_PER_S, RopeState, Rule
+from ropewatch.envelope import envelope_of
 from ropewatch.evidence import Evidence
 from ropewatch.incidents import Acknowledgement, EndReason, IncidentEvent, Phase, Snapshot
 from ropewatch.moment import Correction, Moment
@@ -119,22 +120,23 @@ class Wire:
             number: one more than that of this run's correction before, from 1 on.
         """
         now = correction.moment
-        envelope = ClockMessage(
-            id=f"{self.box}:{self.boot_id}:clock:{number}",
-            source=f"/{self.site}/{self.box}",
-            subject=self.boot_id,
-            time=rfc3339(now.unix_ns),
-            dataschema=f"urn:ropewatch:schema:clock:{SCHEMA_VERSION}",
-            data=ClockCorrection(
-                site=self.site,
-                box=self.box,
-                boot_id=self.boot_id,
-                number=number,
-                reason=correction.reason,
-                offset_ms=correction.offset_ns / NS_PER_MS,
-                monotonic_ms=now.monotonic_ns / NS_PER_MS,
-                clock=_clock(now),
-            ),
+        data = ClockCorrection(
+            site=self.site,
+            box=self.box,
+            boot_id=self.boot_id,
+            number=number,
+            reason=correction.reason,
+            offset_ms=correction.offset_ns / NS_PER_MS,
+            monotonic_ms=now.monotonic_ns / NS_PER_MS,
+            clock=_clock(now),
+        )
+        envelope = ClockMessage.model_validate(
+            {
+                **envelope_of(data),
+                "time": rfc3339(now.unix_ns),
+                "dataschema": f"urn:ropewatch:schema:clock:{SCHEMA_VERSION}",
+                "data": data,
+            }
         )
         return self._message(CLOCK, envelope)
 
@@ -177,10 +179,7 @@ class Wire:
     def _envelope(self, data: IncidentData, now: Moment) -> Message:
         envelope = IncidentMessage.model_validate(
             {
-                "id": f"{self.box}:{self.boot_id}:{data.sequence}",
-                "source": f"/{self.site}/{self.box}/{data.camera}",
-                "type": f"io.ropewatch.incident.{data.phase.value}.v1",
-                "subject": data.incident_id,
+                **envelope_of(data),
                 "time": rfc3339(now.unix_ns),
                 "dataschema": f"urn:ropewatch:schema:incident:{SCHEMA_VERSION}",
                 "data": data,

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from ropewatch import album as album_module
 from ropewatch.album import MAX_WAITING, Album
 from ropewatch.errors import SettingsError
 from ropewatch.incidents import Phase, Snapshot
@@ -96,6 +97,49 @@ def test_pictures_without_an_incident_are_bounded(tmp_path: Path) -> None:
         album.add(f"{TOPIC}{number}", JPEG)
 
     assert len(album.unpaired) == MAX_WAITING
+    assert album.let_go() == [f"{TOPIC}{number}" for number in range(5)]
+    assert album.let_go() == []
+
+
+def test_bytes_of_pictures_without_an_incident_are_bounded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(album_module, "MAX_WAITING_BYTES", 2 * len(JPEG))
+    album = Album(tmp_path)
+
+    for number in range(3):
+        album.add(f"{TOPIC}{number}", JPEG)
+
+    assert album.let_go() == [f"{TOPIC}0"]
+    assert len(album.unpaired) == 2
+
+
+def test_an_incident_tells_nothing_of_another_ones_picture(tmp_path: Path) -> None:
+    message = told()
+    assert message.data.snapshot is not None
+    foreign = message.data.snapshot.model_copy(
+        update={"topic": TOPIC.replace("/01INCIDENT", "/02INCIDENT")}
+    )
+    data = message.data.model_copy(update={"snapshot": foreign})
+
+    with pytest.raises(
+        ValueError, match=r"02INCIDENT: told as its picture by .*01INCIDENT; not believed"
+    ):
+        Album(tmp_path).see(message.model_copy(update={"data": data}))
+
+
+def test_kept_pictures_are_remembered_up_to_a_bound(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(album_module, "MAX_TOLD", 0)
+    album = Album(tmp_path)
+    album.add(TOPIC, JPEG)
+
+    path = album.see(told())
+
+    assert path is not None
+    assert path.exists()
+    assert album.kept == {}
 
 
 def test_a_folder_that_cannot_be_made_says_so(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from demo.broker import PrivateBroker
+from ropewatch import client as client_module
 from ropewatch.cli import main
 from ropewatch.client import Subscriber, incident_topic, incidents
 from ropewatch.incidents import EndReason, Phase
@@ -153,6 +154,29 @@ def test_a_named_consumer_that_is_slower_than_the_box_gets_everything() -> None:
 
         assert sequences(inbox, count) == list(range(1, count + 1))
         assert inbox._messages.qsize() == 0
+
+
+@pytest.mark.parametrize(("most", "most_bytes"), [(3, 10**9), (10**9, 3)])
+def test_a_slow_consumer_without_a_name_has_the_newest_and_is_told_what_it_lost(
+    most: int,
+    most_bytes: int,
+    broker: PrivateBroker,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(client_module, "QUEUE_MAX", most)
+    monkeypatch.setattr(client_module, "QUEUE_MAX_BYTES", most_bytes)
+    with Subscriber(broker.host, broker.port, ("slow/+",)) as inbox:
+        send(
+            broker, [Message("slow/a", b"%d" % n, 1, False, None, "text/plain") for n in range(9)]
+        )
+        until_s = time.monotonic() + 30
+        while inbox.dropped < 6 and time.monotonic() < until_s:
+            time.sleep(0.01)
+
+        assert [each.payload for each in inbox.messages(1.0)] == [b"6", b"7", b"8"]
+    assert inbox.dropped == 6
+    assert "more comes than is read, messages dropped count=4" in caplog.text
 
 
 def test_nothing_is_lost_or_answered_for_another_when_the_broker_restarts(tmp_path: Path) -> None:

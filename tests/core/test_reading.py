@@ -90,6 +90,33 @@ def test_whoever_writes_to_the_topic_of_another_is_not_believed(message: Message
         assert f"{level}: '{name}', want 'other' as in its topic" in _said_on(message, foreign)
 
 
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("id", "box1:01BOOT:2"),
+        ("source", "/yard/box1/roof"),
+        ("subject", "other"),
+        ("type", "io.ropewatch.incident.end.v1"),
+    ],
+)
+def test_an_envelope_that_is_not_that_of_its_data_is_not_believed(field: str, value: str) -> None:
+    sent = WIRE.incident(START, sequence=1, now=_moment(5))
+    content = {**json.loads(sent.payload), field: value}
+
+    with pytest.raises(ValueError, match=rf"incident: {field}: '{value}', want '.*' as in data"):
+        parse(sent.topic, json.dumps(content).encode())
+
+
+def test_a_correction_under_the_id_of_another_is_not_believed() -> None:
+    correction = ClockWatch(_moment(0)).look(_moment(150))
+    assert correction is not None
+    sent = WIRE.clock_correction(correction, number=3)
+
+    assert parse(sent.topic, sent.payload) is not None
+    with pytest.raises(ValueError, match=r"clock: id: 'box1:01BOOT:clock:4', want '.*:3' as in"):
+        parse(sent.topic, sent.payload.replace(b"clock:3", b"clock:4"))
+
+
 def test_what_a_later_minor_version_adds_is_passed_over_and_its_words_hide_no_alert() -> None:
     clock = {"source": "ptp", "synced": True, "est_error_ms": 1, "later": {"text": [{}]}}
     sent = WIRE.incident(START, sequence=1, now=_moment(5))

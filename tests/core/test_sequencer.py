@@ -116,6 +116,52 @@ def test_runs_that_are_silent_for_longest_are_forgotten(monkeypatch: pytest.Monk
     assert order.take(incident(1, box="box-3"), 0) == []
 
 
+def test_not_more_bytes_are_held_of_all_runs_than_a_bound(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    size_bytes = len(incident(3).payload)
+    monkeypatch.setattr(module, "MAX_HELD_BYTES", 2 * size_bytes)
+    order = Sequencer(wait_s=1e9)
+    for box in ("box-1", "box-2", "box-3"):
+        order.take(incident(1, box=box), 0)
+
+    released = [numbers(order.take(incident(3, box=box), 0)) for box in ("box-1", "box-2")]
+    third = order.take(incident(3, box="box-3"), 0)
+
+    # The one that has waited for longest is given on, and what it waited for is told.
+    assert released == [[], []]
+    assert [each.message.data.box for each in third] == ["box-1"]
+    assert order.gaps() == [Gap("north-tower", "box-1", BOOT_1, 2, 2)]
+    assert order.held == 2
+
+
+def test_of_too_many_gaps_nothing_is_lost_and_only_a_repetition_may_come_twice(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "MAX_MISSING", 3)
+    order = Sequencer(wait_s=0)
+    for n in range(1, 22, 2):
+        order.take(incident(n), 0)
+
+    (run,) = order._runs.values()
+    assert len(run.missing) == 3
+    assert [numbers(order.take(incident(n), 0)) for n in range(2, 21, 2)] == [
+        [n] for n in range(2, 21, 2)
+    ]
+    assert len(run.missing) <= 3
+
+
+def test_names_of_boxes_are_forgotten_beyond_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_BOXES", 2)
+    order = Sequencer(wait_s=2)
+    for box in ("box-1", "box-2", "box-3"):
+        order.take(incident(1, box=box), 0)
+
+    assert len(order._newest) == 2
+    # As of a box that was never heard of: nothing before it is missed.
+    assert numbers(order.take(incident(5, box="box-1", boot_id=BOOT_2), 0)) == [5]
+
+
 ARRIVALS = st.lists(st.integers(1, 12), min_size=1, max_size=40)
 
 
