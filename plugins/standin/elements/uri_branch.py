@@ -45,7 +45,7 @@ def redacted(uri: str) -> str:
 
 def make_branch(settings: dict[str, Any], on_pad: PadAdded) -> Gst.Element:
     """Make the element that opens a URI; on_pad(pad, "video" or "audio") gets decoded streams."""
-    if is_camera(settings):
+    if settings["uri"].startswith("rtsp"):
         branch = _rtsp_branch(settings, on_pad)
     else:
         branch = Gst.ElementFactory.make("uridecodebin", None)
@@ -53,17 +53,9 @@ def make_branch(settings: dict[str, Any], on_pad: PadAdded) -> Gst.Element:
         branch.set_property("expose-all-streams", False)
         caps = _RAW_VIDEO if settings["disable-audio"] else f"{_RAW_VIDEO}; {_RAW_AUDIO}"
         branch.set_property("caps", Gst.Caps.from_string(caps))
-        branch.connect("source-setup", _on_source, settings)
         branch.connect("pad-added", _on_decoded, on_pad)
     branch.connect("deep-element-added", _on_element, settings)
     return branch
-
-
-def _on_source(_branch: Any, source: Gst.Element, settings: dict[str, Any]) -> None:
-    """Give an rtspsrc that uridecodebin made what NVIDIA's gives it."""
-    for name in ("latency", "udp-buffer-size"):
-        if source.find_property(name) is not None:
-            source.set_property(name, settings[name])
 
 
 def _on_element(_branch: Any, _bin: Any, element: Gst.Element, settings: dict[str, Any]) -> None:
@@ -87,14 +79,18 @@ def _rtsp_branch(settings: dict[str, Any], on_pad: PadAdded) -> Gst.Bin:
     branch = Gst.Bin.new(None)
     source = Gst.ElementFactory.make("rtspsrc", None)
     source.set_property("location", settings["uri"])
-    for name in ("latency", "drop-on-latency", "udp-buffer-size", "buffer-mode"):
+    # What is no camera is uridecodebin's to open, to which NVIDIA's says no more.
+    for name in ("latency", "udp-buffer-size"):
         source.set_property(name, settings[name])
-    transport = _TRANSPORTS.get(settings["select-rtp-protocol"], _ANY_TRANSPORT)
-    source.set_property("protocols", transport)
     if settings["disable-audio"]:
         source.connect("select-stream", _is_video)
     branch.add(source)
-    follow_sender_reports(source)
+    if is_camera(settings):
+        for name in ("drop-on-latency", "buffer-mode"):
+            source.set_property(name, settings[name])
+        transport = _TRANSPORTS.get(settings["select-rtp-protocol"], _ANY_TRANSPORT)
+        source.set_property("protocols", transport)
+        follow_sender_reports(source)
     source.connect("pad-added", _on_rtp, settings, on_pad)
     return branch
 
@@ -104,13 +100,19 @@ def _is_video(_source: Any, _number: int, caps: Gst.Caps) -> bool:
 
 
 def _on_rtp(source: Gst.Element, pad: Gst.Pad, settings: dict[str, Any], on_pad: PadAdded) -> None:
-    """Decode one RTP stream; video behind a queue of its encoded frames."""
+    """Decode one RTP stream behind a queue; a camera's video behind one of its encoded frames.
+
+    Without a queue, as in uridecodebin, decodebin has the jitter buffer's thread, and when the
+    server goes away then, rtspsrc (seen in 1.22) may wait for that thread for ever, and so does
+    who stops the source: 29 of 67 times.
+    """
     branch = source.get_parent()
     if branch is None:
         return
     structure = structure_of(pad.get_current_caps() or pad.query_caps(None), 0)
-    names = []
-    if structure.get_string("media") == "video":
+    is_video = structure.get_string("media") == "video" and is_camera(settings)
+    names = ["queue"]
+    if is_video:
         encoding = structure.get_string("encoding-name")
         if encoding not in _ENCODINGS:
             text = f"{encoding} over RTSP, want {', '.join(_ENCODINGS)}; set the camera so"
@@ -118,7 +120,7 @@ def _on_rtp(source: Gst.Element, pad: Gst.Pad, settings: dict[str, Any], on_pad:
             return
         names = [*_ENCODINGS[encoding], "queue"]
     chain = [Gst.ElementFactory.make(name, None) for name in (*names, "decodebin")]
-    if names:
+    if is_video:
         chain[-2].set_property("leaky", settings["leaky"])
         chain[-2].set_property("max-size-buffers", settings["max-size-buffers"])
     chain[-1].connect("pad-added", _on_decoded, on_pad)
