@@ -61,8 +61,11 @@ def _check(args: argparse.Namespace) -> int:
         return 2
     views = {"text": report.as_text, "json": report.as_json, "sarif": report.as_sarif}
     shown = views[args.format](findings)
-    if shown:
-        print(shown)
+    try:
+        print(shown, end="\n" if shown else "", flush=True)
+    except BrokenPipeError:
+        # The reader has gone, as with `| head`; what was found was found.
+        sys.stderr.close()
     return 1 if findings else 0
 
 

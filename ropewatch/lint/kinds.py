@@ -64,6 +64,12 @@ def read_nvinfer(path: Path) -> ConfigText:
             f"{path}: a configuration of {kind}, want one of nvinfer or a site file; others are "
             f"not checked"
         )
+    spelt = [name for name, _line in text.groups if name.strip().lower() == PROPERTY_GROUP]
+    if spelt and PROPERTY_GROUP not in spelt:
+        raise ModelError(
+            f"{path}: [{spelt[0]}], want [{PROPERTY_GROUP}]: nvinfer looks for this spelling "
+            f"only, and does not start without it"
+        )
     form = "YAML" if text.is_yaml else "ini"
     raise ModelError(
         f"{path}: no [property] group with keys of nvinfer, want an nvinfer configuration or a "

@@ -1,6 +1,7 @@
 """What people write around values and in bytes: taken as nvinfer takes it, with the way out."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -94,6 +95,7 @@ def test_a_value_in_another_encoding_is_refused_as_by_glib(tmp_path: Path) -> No
     [
         ("config.txt", b"\xef\xbb\xbf[property]\n", r"config\.txt:1: a byte order mark"),
         ("config.txt", "[property]\n".encode("utf-16"), r"config\.txt:1: .*want \[group\]"),
+        ("config.txt", b"[Property]\nonnx-file=a\n", r"\[Property\], want \[property\]"),
         ("config.yml", b"property:\n\tbatch-size: 1\n", r"config\.yml:2: found character"),
         (
             "config.yml",
@@ -249,3 +251,16 @@ def test_a_path_with_a_blank_is_a_uri_in_sarif(tmp_path: Path) -> None:
 
     places = [one["locations"][0]["physicalLocation"]["artifactLocation"] for one in results]
     assert {one["uri"] for one in places} == {"my%20config.txt"}
+
+
+@pytest.mark.parametrize("form", ["text", "sarif"])
+def test_findings_are_findings_after_the_reader_has_gone(form: str, tmp_path: Path) -> None:
+    path = case_of("RW102", tmp_path)
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-m", "ropewatch.cli", "check", "--format", form, str(path)]
+
+    done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, check=False)
+
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (1, b"")
