@@ -8,7 +8,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from ropewatch.incidents import IncidentEvent
 from ropewatch.observations import BoxLtwh
-from ropewatch.settings import SnapshotSettings
+from ropewatch.settings import AlertWhen, SnapshotSettings
 
 RED: Final = (217, 26, 26)
 YELLOW: Final = (255, 214, 10)
@@ -16,6 +16,7 @@ LOWEST_QUALITY: Final = 20
 QUALITY_STEP: Final = 15
 FONT_SIDES: Final = 45
 """The letters are this part of the picture's longer side."""
+LEAST_FONT_PX: Final = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +45,15 @@ def mark(jpeg: bytes, event: IncidentEvent | None, settings: SnapshotSettings) -
     crop = None if event.evidence is None else event.evidence.crop_ltwh_px
     if crop is not None:
         _rectangle(draw, image, crop, event.frame_wh_px, colour=YELLOW, text="judged", below=True)
-    _rectangle(draw, image, event.box_ltwh_px, event.frame_wh_px, colour=RED, text=_caption(event))
+    _rectangle(draw, image, event.box_ltwh_px, event.frame_wh_px, colour=RED, text=caption(event))
     return _fit(image, settings)
 
 
-def _caption(event: IncidentEvent) -> str:
-    return f"person {event.person}: p({event.score_label}) {event.smoothed:.2f}"
+def caption(event: IncidentEvent) -> str:
+    """Say where, who, and what was compared: a picture is shown to others by itself."""
+    side = ">=" if event.alert_when is AlertWhen.AT_OR_ABOVE else "<"
+    score = f"p({event.score_label}) {event.smoothed:.2f} {side} {event.threshold:g}"
+    return f"{event.source_id} person {event.person}: {score}"
 
 
 def _rectangle(
@@ -70,12 +74,24 @@ def _rectangle(
     near, far = (tuple(min(max(v, 0), e) for v, e in zip(c, last, strict=True)) for c in corners)
     side_px = max(image.size)
     draw.rectangle((*near, *far), outline=colour, width=max(side_px // 400, 2))
-    font = ImageFont.load_default(size=side_px / FONT_SIDES)
+    font = font_for(text, image.width, size=side_px / FONT_SIDES)
     _, _, right, bottom = draw.textbbox((0, 0), text, font=font)
     text_top = near[1] - bottom if near[1] >= bottom else near[1]
     at = min(near[0], max(image.width - right, 0)), far[1] - bottom if below else text_top
     draw.rectangle(draw.textbbox(at, text, font=font), fill=colour)
     draw.text(at, text, font=font, fill=(0, 0, 0) if colour == YELLOW else (255, 255, 255))
+
+
+def font_for(
+    text: str, width_px: int, *, size: float
+) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    """Return a font in which a text fits, as far as it can be read then."""
+    font = ImageFont.load_default(size=size)
+    # Widths of letters are whole pixels, so nothing follows from one size for another.
+    while size > LEAST_FONT_PX and font.getlength(text) > width_px:
+        size *= 0.9
+        font = ImageFont.load_default(size=size)
+    return font
 
 
 def _fit(image: Image.Image, settings: SnapshotSettings) -> Picture:

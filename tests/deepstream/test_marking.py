@@ -5,12 +5,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageFont
 
-from deepstream.marking import RED, YELLOW, Picture, mark
+from deepstream.marking import RED, YELLOW, Picture, caption, font_for, mark
 from ropewatch.evidence import Evidence
 from ropewatch.incidents import IncidentEvent
-from ropewatch.settings import SnapshotSettings
+from ropewatch.settings import AlertWhen, SnapshotSettings
 from tests.deepstream.shots import jpeg_of
 from tests.incident_events import START
 
@@ -43,6 +43,26 @@ def test_the_person_is_framed_in_red_and_the_crop_in_yellow() -> None:
     assert is_near(shown[250, 260], YELLOW)  # crop: left edge at 260
     assert np.abs(shown[top + height // 2, left + width // 2] - GREY).max() < 20
     assert np.abs(shown[350, 600] - GREY).max() < 20
+
+
+@pytest.mark.parametrize(
+    ("alert_when", "said"),
+    [
+        (AlertWhen.AT_OR_ABOVE, "gate person 3: p(unroped) 0.80 >= 0.461"),
+        (AlertWhen.BELOW, "gate person 3: p(unroped) 0.80 < 0.461"),
+    ],
+)
+def test_a_picture_says_by_itself_where_it_was_and_why(alert_when: AlertWhen, said: str) -> None:
+    assert caption(replace(START, alert_when=alert_when)) == said
+
+
+def test_a_long_caption_gets_letters_in_which_it_fits() -> None:
+    text = caption(replace(START, source_id="a" * 64))
+
+    usual = ImageFont.load_default(size=28)
+    assert usual.getlength(text) > 1280
+    assert font_for(text, 1280, size=28).getlength(text) <= 1280
+    assert font_for("gate", 1280, size=28).getlength("gate") == usual.getlength("gate")
 
 
 def test_boxes_follow_a_picture_of_another_size_than_the_frame() -> None:
