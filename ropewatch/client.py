@@ -38,8 +38,8 @@ KEEP_S: Final = 24 * 3600
 # broker.
 WINDOW: Final = 100
 # Messages that a consumer without one has not come to; the broker need not keep them either.
-QUEUE_MAX: Final = 10_000
-QUEUE_MAX_BYTES: Final = 64 * 1024 * 1024
+QUEUE_MAX: Final = 100_000
+QUEUE_MAX_BYTES: Final = 256 * 1024 * 1024
 WAIT_S: Final = 2.0
 POLL_S: Final = 0.2
 
