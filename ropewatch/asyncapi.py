@@ -5,7 +5,7 @@ beside the document are the 2020-12 form of the same.
 """
 
 import re
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import yaml
 from pydantic.json_schema import models_json_schema
@@ -115,16 +115,34 @@ def _message(topic: Topic) -> dict[str, Any]:
     return message
 
 
+def opened(schema: Any) -> Any:
+    """Return a schema that takes fields which it does not name, as consumers have to."""
+    if isinstance(schema, list):
+        return [opened(each) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    return {
+        key: opened(value)
+        for key, value in schema.items()
+        if key != "additionalProperties" or value is not False
+    }
+
+
 def _schemas() -> dict[str, Any]:
+    sent = [topic for topic in TOPICS if not topic.received]
+    received = [topic for topic in TOPICS if topic.received]
+    found = _definitions(sent, "serialization") | _definitions(received, "validation")
+    return dict(sorted(found.items()))
+
+
+def _definitions(topics: list[Topic], mode: Literal["serialization", "validation"]) -> Any:
     _, schema = models_json_schema(
-        [
-            (topic.payload, "validation" if topic.received else "serialization")
-            for topic in TOPICS
-            if topic.payload is not None
-        ],
+        [(topic.payload, mode) for topic in topics if topic.payload is not None],
         ref_template="#/components/schemas/{model}",
     )
-    return {name: _draft_7(each) for name, each in schema["$defs"].items()}
+    found = _draft_7(schema["$defs"])
+    # Commands hold nothing else: a box refuses what it does not know.
+    return opened(found) if mode == "serialization" else found
 
 
 def _draft_7(schema: Any) -> Any:

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from pydantic import BaseModel
 
-from ropewatch.asyncapi import asyncapi_text
+from ropewatch.asyncapi import asyncapi_text, opened
 from ropewatch.commands import REQUESTS
 from ropewatch.contract import Contract, faults, fields_of
 from ropewatch.engine_manifest import EngineManifest
@@ -76,10 +76,12 @@ def schema_of(name: str) -> dict[str, Any]:
     read = (*_READ, *REQUESTS.values())
     mode: Any = "validation" if model in read else "serialization"
     version = f":{SCHEMA_VERSION}" if issubclass(model, Payload) else ""
+    schema = model.model_json_schema(mode=mode)
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "$id": f"urn:ropewatch:schema:{name}{version}",
-        **model.model_json_schema(mode=mode),
+        # What a later minor version adds is no reason to refuse what a box has to say.
+        **(opened(schema) if issubclass(model, Payload) and model not in read else schema),
     }
 
 

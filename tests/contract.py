@@ -60,4 +60,14 @@ class ContractWatch:
 @cache
 def _validator(name: str) -> Any:
     schema = json.loads((SCHEMAS / f"{name}.schema.json").read_text())
-    return jsonschema.Draft202012Validator(schema)
+    return jsonschema.Draft202012Validator(_closed(schema))
+
+
+def _closed(schema: Any) -> Any:
+    """Take nothing that is not named: a box of this version sends nothing else."""
+    if isinstance(schema, list):
+        return [_closed(each) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    closed = {key: _closed(value) for key, value in schema.items()}
+    return {"additionalProperties": False, **closed} if "properties" in schema else closed

@@ -8,10 +8,13 @@ import jsonschema
 import pytest
 
 from ropewatch.contract import Contract, faults, fields_of
+from ropewatch.moment import Moment
 from ropewatch.payloads import SCHEMA_VERSION, IncidentMessage
-from ropewatch.schema import LOCK, contract, texts, write_all
+from ropewatch.schema import LOCK, contract, schema_of, texts, write_all
 from ropewatch.topics import ROOT
+from ropewatch.wire import Wire
 from tests.core.builders import site_data
+from tests.incident_events import START
 
 PUBLISHED = Path(__file__).parents[2] / "configs" / "schema"
 SCHEMA: dict[str, Any] = {
@@ -46,6 +49,33 @@ def test_schemas_are_valid_and_take_a_good_site() -> None:
         jsonschema.Draft202012Validator.check_schema(schema)
         if path.name == "site.schema.json":
             jsonschema.validate(site_data(), schema)
+
+
+def _with_more(content: Any) -> Any:
+    if isinstance(content, list):
+        return [_with_more(each) for each in content]
+    if not isinstance(content, dict):
+        return content
+    return {**{key: _with_more(value) for key, value in content.items()}, "since_9_9": [{}]}
+
+
+def test_a_schema_takes_what_a_later_minor_version_adds_to_messages_and_not_to_commands() -> None:
+    sent = json.loads(
+        Wire("s", "b", "01BOOT")
+        .incident(START, sequence=1, now=Moment(1_800_000_000 * 10**9, 0))
+        .payload
+    )
+    incident = jsonschema.Draft202012Validator(schema_of("incident"))
+    ping = jsonschema.Draft202012Validator(schema_of("command_ping"))
+
+    more = _with_more(sent)
+    # Names of models to digests: the value of a new one is a digest, too.
+    del more["data"]["evidence"]["versions"]["since_9_9"]
+
+    assert incident.is_valid(sent)
+    assert [error.message for error in incident.iter_errors(more)] == []
+    assert ping.is_valid({"request_id": "a"})
+    assert not ping.is_valid({"request_id": "a", "since_9_9": 1})
 
 
 def test_fields_of_a_schema_are_told_by_path() -> None:

@@ -91,6 +91,17 @@ int ftruncate64(int file, off64_t length) {
   return real(file, length);
 }
 
+/* Other builds of SQLite call these. */
+ssize_t pwrite(int file, const void *bytes, size_t count, off_t offset) {
+  return pwrite64(file, bytes, count, offset);
+}
+
+ssize_t pread(int file, void *bytes, size_t count, off_t offset) {
+  return pread64(file, bytes, count, offset);
+}
+
+int ftruncate(int file, off_t length) { return ftruncate64(file, length); }
+
 int open64(const char *name, int flags, ...) {
   REAL(int, "open64", const char *, int, ...);
   va_list rest;
@@ -102,4 +113,12 @@ int open64(const char *name, int flags, ...) {
     return -1;
   }
   return real(name, flags, mode);
+}
+
+int open(const char *name, int flags, ...) {
+  va_list rest;
+  va_start(rest, flags);
+  mode_t mode = flags & O_CREAT ? va_arg(rest, mode_t) : 0;
+  va_end(rest);
+  return open64(name, flags, mode);
 }

@@ -285,7 +285,7 @@ def failing_disk(tmp_path_factory: pytest.TempPathFactory) -> Path:
     goal = tmp_path_factory.mktemp("library") / "failing_disk.so"
     source = Path(__file__).with_name("failing_disk.c")
     command = [
-        "cc",
+        "gcc",
         "-shared",
         "-fPIC",
         "-O1",
