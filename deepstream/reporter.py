@@ -130,6 +130,8 @@ class Reporter:
             if decided.events or waited_s >= STATE_EVERY_S:
                 _observation, result = decided.frame
                 self._camera_state(source_id, result)
+        elif decided.events:
+            self._camera_state(source_id, None)
 
     def camera_status(self, source_id: str, reason: CameraReason | None) -> None:
         """Say that a camera is watched, or why it is blind."""
@@ -254,17 +256,15 @@ class Reporter:
             log.warning("ended what an earlier run has left open count=%d", len(ends))
             self._outlet.offer(*ends)
 
-    def _camera_state(self, source_id: str, result: FrameResult) -> None:
+    def _camera_state(self, source_id: str, result: FrameResult | None) -> None:
+        """Tell what is open; the counts stay where the frame is gone, too many waited."""
         open_incidents = tuple(self._open.get(source_id, ()))
-        of_state = Counter(each.state for each in result.verdicts if each.watched)
-        counts = (
-            of_state[RopeState.SAFE],
-            of_state[RopeState.UNSAFE],
-            of_state[RopeState.UNKNOWN],
-            result.unknown_lasting,
-        )
+        told = self._told_state.get(source_id)
+        counts = _counts(NOBODY if result is None else result)
+        if result is None and told is not None:
+            counts = told[1]
         state = (open_incidents, counts)
-        if state == self._told_state.get(source_id):
+        if state == told:
             return
         self._told_state[source_id] = state
         now = self._now()
@@ -280,3 +280,14 @@ class Reporter:
                 unknown_lasting=counts[3],
             )
         )
+
+
+def _counts(result: FrameResult) -> tuple[int, ...]:
+    """Return how many people are safe, unsafe, unknown, and unknown for long."""
+    of_state = Counter(each.state for each in result.verdicts if each.watched)
+    return (
+        of_state[RopeState.SAFE],
+        of_state[RopeState.UNSAFE],
+        of_state[RopeState.UNKNOWN],
+        result.unknown_lasting,
+    )

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -6,11 +7,12 @@ import pytest
 from deepstream.dispatcher import Decided
 from deepstream.lanes import Lane, Post
 from deepstream.reporter import Reporter
-from ropewatch.incidents import EndReason, Snapshot
+from ropewatch.incidents import EndReason, Phase, Snapshot
 from ropewatch.moment import ClockSource, Moment
 from ropewatch.monitor import SourceMonitor
 from ropewatch.observations import BoxLtwh, FrameObservation, PersonObservation
 from ropewatch.wire import Message, Wire
+from tests.incident_events import incident_event
 from tests.sites import site
 
 
@@ -218,6 +220,17 @@ def test_a_closed_camera_counts_nobody(bench: Bench) -> None:
     last = bench.outlet.of("/camera/cam/state")[-1]
     assert last["open_incidents"] == []
     assert last["counts"] == {"safe": 0, "unsafe": 0, "unknown": 0, "unknown_lasting": 0}
+
+
+def test_an_incident_is_retained_at_once_though_its_frame_was_dropped(bench: Bench) -> None:
+    bench.see(0, 0.1)
+    start = incident_event("id-7", Phase.START)
+
+    bench.reporter.take(Decided("cam", None, (replace(start, source_id="cam"),)))
+
+    last = bench.outlet.of("/camera/cam/state")[-1]
+    assert last["open_incidents"] == ["id-7"]
+    assert last["counts"] == {"safe": 1, "unsafe": 0, "unknown": 0, "unknown_lasting": 0}
 
 
 def test_hello_clears_what_a_killed_run_has_left_open(bench: Bench) -> None:
