@@ -26,6 +26,7 @@ from deepstream.probes.guard import BatchStage, Stage
 from deepstream.probes.smooth import SmoothStage
 from deepstream.publisher import Publisher
 from deepstream.recorder import Recorder
+from deepstream.reference_file import ReferenceFile
 from deepstream.reporter import Reporter, no_picture
 from deepstream.snapshots import FRAME_QUALITY, Snapshots
 from deepstream.telemetry import TelemetryTeller
@@ -78,6 +79,8 @@ def compose(site: SiteSettings, backend: Backend) -> App:
     Raises:
         RopewatchError: a file or a setting does not fit.
     """
+    # What a command changes has no part in it: who wants a view learnt anew says so.
+    view_keys = {source.id: source.view_key() for source in site.sources}
     changes = Changes(state_dir(site), site)
     if site.mqtt.commands is not None:
         site = changes.applied()
@@ -100,7 +103,7 @@ def compose(site: SiteSettings, backend: Backend) -> App:
         stages["snapshot"] = voice.snapshots
     plan = make_plan(site)
     graph = build_graph(plan, stages, door.frames)
-    views = _make_views(site, plan, graph)
+    views = _make_views(site, plan, graph, view_keys)
     smooth.view = views.view
     commander = _make_commander(site, voice, smooth, changes)
     health = _make_health(
@@ -196,11 +199,14 @@ def _make_smooth(
     )
 
 
-def _make_views(site: SiteSettings, plan: Plan, graph: Graph) -> Views:
-    cameras = {}
+def _make_views(
+    site: SiteSettings, plan: Plan, graph: Graph, view_keys: Mapping[str, str]
+) -> Views:
+    cameras, folder = {}, state_dir(site) / "views"
     for spec in plan.views:
-        watch = ViewWatch(site.judging(spec.camera).view)
-        cameras[spec.index] = CameraView(spec, graph.mux_pads[spec.index], watch)
+        file = ReferenceFile(folder, spec.camera, view_keys[spec.camera])
+        watch = ViewWatch(site.judging(spec.camera).view, file.read())
+        cameras[spec.index] = CameraView(spec, graph.mux_pads[spec.index], watch, file)
     return Views(cameras)
 
 

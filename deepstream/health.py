@@ -34,6 +34,7 @@ class CameraReason(str, Enum):
     DARK = "dark"
     COVERED = "covered"
     FROZEN = "frozen"
+    MOVED = "moved"
 
 
 # In the order in which they are told, where several hold; and what the box's status says.
@@ -47,6 +48,7 @@ SHOWING: Final[Mapping[CameraReason, str]] = {
     CameraReason.DARK: "dark, nobody could be seen in its picture",
     CameraReason.COVERED: "covered, its picture shows next to nothing",
     CameraReason.FROZEN: "frozen, its picture does not change",
+    CameraReason.MOVED: "moved, it looks elsewhere than its reference view, see docs/blindness.md",
 }
 SAID_AT_ONCE: Final = frozenset({CameraReason.OVERLOADED})
 
@@ -65,7 +67,7 @@ class Counts:
         is_behind: frames wait for the classifier at this moment.
         lasting: persons of the newest frame, not a sum, who have been unknown for long.
         too_small: those of them who are too small are all who are in view.
-        view: why the picture shows nobody, at this moment; None while it may.
+        view: why nobody can be judged by the picture, at this moment; None while they may.
     """
 
     frames: int = 0

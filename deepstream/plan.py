@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from ropewatch.nvinfer_keys import PGIE_ID, SGIE_ID
+from ropewatch.reference import HEIGHT_PX, WIDTH_PX
 from ropewatch.settings import SiteSettings, SourceSettings, VideoSettings
-from ropewatch.view import HEIGHT_PX, WIDTH_PX
 
 PropertyValue = str | int | bool
 

@@ -9,7 +9,7 @@ frame of a camera is held at a time; decoders have few.
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 import numpy as np
@@ -18,10 +18,12 @@ import numpy.typing as npt
 from deepstream.graph import link_in_order, make_element
 from deepstream.gst import Gst
 from deepstream.plan import ViewSpec
+from deepstream.reference_file import ReferenceFile
 from ropewatch.errors import RopewatchError
 from ropewatch.load import redact
 from ropewatch.observations import CLEAR, View
-from ropewatch.view import HEIGHT_PX, WIDTH_PX, ViewCondition, ViewWatch
+from ropewatch.reference import HEIGHT_PX, WIDTH_PX
+from ropewatch.view import ViewCondition, ViewWatch
 
 log = logging.getLogger("ropewatch.views")
 
@@ -42,11 +44,15 @@ class CameraView:
         spec: from the plan.
         pad: the muxer's, where the camera's frames are taken.
         watch: weighs the pictures.
+        file: keeps its reference of the right view; None: nobody does.
     """
 
-    def __init__(self, spec: ViewSpec, pad: Any, watch: ViewWatch) -> None:
+    def __init__(
+        self, spec: ViewSpec, pad: Any, watch: ViewWatch, file: ReferenceFile | None = None
+    ) -> None:
         self.camera = spec.camera
         self.lost: str | None = None
+        self._file = file
         self._spec, self._pad, self._watch = spec, pad, watch
         self._pipeline = Gst.Pipeline.new(f"view-{spec.camera}")
         self._entry: Any = None
@@ -64,6 +70,13 @@ class CameraView:
     def condition(self) -> ViewCondition | None:
         """Why the camera is blind by its picture; None while it is not, or nobody looks."""
         return None if self.lost is not None else self._watch.condition
+
+    def troubles(self) -> Iterator[str]:
+        """Say what does not work of it; nothing while all does."""
+        if self.lost is not None:
+            yield f"its picture is not looked at, {self.lost}"
+        if self._file is not None and self._file.trouble is not None:
+            yield self._file.trouble
 
     def start(self) -> None:
         """Make the pipeline and start it; it waits for a frame."""
@@ -90,6 +103,8 @@ class CameraView:
         sample, taken_s = self._exit.emit("try-pull-sample", 0), self._taken_s
         if sample is not None and taken_s is not None:
             self._watch.look(_luma(sample.get_buffer()), taken_s)
+            if self._file is not None:
+                self._file.keep(self._watch.reference)
             self._taken_s = taken_s = None
         if taken_s is not None:
             if time.monotonic() - taken_s > ANSWER_WITHIN_S:
@@ -155,11 +170,11 @@ class Views:
         return None if camera is None else camera.condition
 
     def troubles(self) -> list[str]:
-        """Say whose picture is not looked at although it should be."""
+        """Say whose picture is not looked at although it should be, and what else fails."""
         return [
-            f"camera {camera.camera}: its picture is not looked at, {camera.lost}"
+            f"camera {camera.camera}: {trouble}"
             for camera in self._cameras.values()
-            if camera.lost is not None
+            for trouble in camera.troubles()
         ]
 
     def start(self) -> None:

@@ -132,7 +132,7 @@ class ViewSettings(Section):
     """
 
     enabled: bool = Field(
-        True, description="false: nobody notices a picture that is frozen, dark or covered."
+        True, description="false: nobody notices a picture that is frozen, dark, covered or moved."
     )
     frozen_after_s: float = Field(
         30.0,
@@ -161,6 +161,13 @@ class ViewSettings(Section):
         0.005,
         description="Too little structure: a smaller share of the picture's small cells differs "
         "from a neighbour. 0: never.",
+    )
+    moved_after_s: float = Field(
+        60.0,
+        gt=0,
+        le=86_400,
+        description="A camera that has looked elsewhere than its reference view for this long is "
+        "moved. For one that tours: longer than it is ever away.",
     )
     clear_after_s: float = Field(
         3.0, gt=0, le=3600, description="Each is taken back once it was over for this long."

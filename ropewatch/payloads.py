@@ -311,8 +311,8 @@ class CameraStatus(Payload):
     reason: str | None = Field(
         pattern=r"^[a-z][a-z_]*$",
         description="Why blind, such as lost, failed or ended. Since 1.5 also overloaded, "
-        "unjudged, too_small, dark, covered and frozen, of cameras whose frames come: their "
-        "incidents stay open.",
+        "unjudged, too_small, dark, covered and frozen, since 1.6 moved, of cameras whose frames "
+        "come: their incidents go on.",
     )
     time: Rfc3339
 

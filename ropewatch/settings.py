@@ -5,13 +5,16 @@ and are made absolute when the file is loaded.
 """
 
 import hashlib
+import json
 from collections import Counter
 from collections.abc import Iterable
+from datetime import date
 from enum import Enum
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 from typing_extensions import Self
 
 from ropewatch.judging import (
@@ -64,6 +67,19 @@ class SourceSettings(Section):
     zones: tuple[ZoneSettings, ...] = Field(
         (), description="Where in the picture to judge people."
     )
+    mounted: str | None = Field(
+        None,
+        max_length=64,
+        description="When it was mounted or last turned, in any words. Once this, uri or zones "
+        "differ from the last start, its reference view is learnt anew, see docs/blindness.md.",
+    )
+
+    @field_validator("mounted", mode="before")
+    @classmethod
+    def _date_is_text(cls, value: object) -> object:
+        # YAML reads 2026-11-28 as a date, and 2 as a number.
+        is_other = isinstance(value, (date, int)) and not isinstance(value, bool)
+        return str(value) if is_other else value
 
     @model_validator(mode="after")
     def _zone_names_are_unique(self) -> Self:
@@ -86,6 +102,17 @@ class SourceSettings(Section):
         if self.loop and self.uri.lower().startswith(("rtsp://", "rtsps://")):
             raise ValueError("loop: true for a live stream, want a file; take loop out")
         return self
+
+    def view_key(self) -> str:
+        """Return the SHA-256 of all by which its right view is another one: 64 hex digits.
+
+        Of the address only host, port and path: a new password turns no camera.
+        """
+        address = urlsplit(self.uri)
+        host = address.netloc.rpartition("@")[2]
+        zones = [zone.model_dump(mode="json") for zone in self.zones]
+        text = json.dumps([address.scheme, host, address.path, zones, self.mounted])
+        return hashlib.sha256(text.encode()).hexdigest()
 
 
 class MuxerSettings(Section):

@@ -1,4 +1,4 @@
-"""What a camera's picture is worth, by its luma alone: frozen, dark, covered; no clock.
+"""What a camera's picture is worth, by its luma alone: frozen, dark, covered, moved; no clock.
 
 Samples are small pictures, twice a second, with the seconds of a clock that never goes back.
 Between two samples at most `MAX_STEP_S` count: nobody has looked in a longer gap.
@@ -9,15 +9,12 @@ from enum import Enum
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
+from ropewatch.aim import Aim, Luma
 from ropewatch.judging import ViewSettings
 from ropewatch.observations import CLEAR, View
+from ropewatch.reference import AimWatch, Reference
 
-Luma = npt.NDArray[np.uint8]
-
-WIDTH_PX: Final = 256
-HEIGHT_PX: Final = 144
 MAX_STEP_S: Final = 5.0
 # A codec's skipped blocks are the same to the bit; this is for its last roundings.
 SAME_LEVELS: Final = 2
@@ -29,11 +26,12 @@ EDGE_LEVELS: Final = 8
 
 
 class ViewCondition(str, Enum):
-    """Why nobody can be judged by a picture that comes."""
+    """Why nobody can be judged by a picture that comes, or not where they should be."""
 
     DARK = "dark"
     COVERED = "covered"
     FROZEN = "frozen"
+    MOVED = "moved"
 
 
 def has_changed(luma: Luma, before: Luma) -> bool:
@@ -86,15 +84,25 @@ class ViewWatch:
     Attributes:
         condition: why the camera is blind by its picture; None while it is not.
         view: what the newest sample says.
+
+    Args:
+        settings: of the camera.
+        reference: of its right view, from an earlier run; None: it is learnt.
     """
 
-    def __init__(self, settings: ViewSettings) -> None:
+    def __init__(self, settings: ViewSettings, reference: Reference | None = None) -> None:
         self.condition: ViewCondition | None = None
         self.view = CLEAR
+        self._aim = AimWatch(reference)
         self._settings = settings
         self._anchor: Luma | None = None
         self._looked_s: float | None = None
         self._lasting = {condition: _Lasting() for condition in ViewCondition}
+
+    @property
+    def reference(self) -> Reference | None:
+        """What the camera's right view is; None until that is learnt."""
+        return self._aim.reference
 
     def look(self, luma: Luma, now_s: float) -> None:
         """Take one sample.
@@ -115,6 +123,8 @@ class ViewWatch:
         self._note(ViewCondition.DARK, dark, step_s, settings.dark_after_s)
         self._note(ViewCondition.COVERED, covered, step_s, settings.covered_after_s)
         self._note_frozen(still_s, step_s)
+        if not self.view.hidden:
+            self._note_moved(luma, now_s, step_s)
         lasting = self._lasting.items()
         self.condition = next((each for each, one in lasting if one.holds), None)
 
@@ -129,3 +139,9 @@ class ViewWatch:
         lasts = still_s > 0 and still_s >= settings.clear_after_s / 2
         seen = lasts if frozen.holds else still_s >= settings.frozen_after_s
         self._note(ViewCondition.FROZEN, seen, step_s, 0.0)
+
+    def _note_moved(self, luma: Luma, now_s: float, step_s: float) -> None:
+        self._aim.look(luma, now_s)
+        if self._aim.aim is not Aim.UNCLEAR:
+            moved = self._aim.aim is Aim.MOVED
+            self._note(ViewCondition.MOVED, moved, step_s, self._settings.moved_after_s)

@@ -149,6 +149,7 @@ def test_counts_are_those_of_the_state() -> None:
         ("degraded", "overloaded", ["online", "online"]),
         ("degraded", "unjudged", ["online", "online"]),
         ("degraded", "too_small", ["online", "online"]),
+        ("degraded", "moved", ["online", "offline"]),
         ("offline", None, ["offline", "online"]),
     ],
 )

@@ -1,3 +1,4 @@
+from datetime import date
 from typing import Any
 
 import pytest
@@ -110,3 +111,35 @@ def test_another_word_for_a_budget_is_refused(most: object) -> None:
     classifier = {"config_file": "/c/c.txt", "score_label": "a", "alert_when": "below"}
     with pytest.raises(ValidationError, match="max_crops_per_frame"):
         _site(sources, classifier={**classifier, "max_crops_per_frame": most})
+
+
+def _key(**camera: Any) -> str:
+    return SourceSettings(**{"id": "cam", "uri": "rtsp://user:old@cam:554/1", **camera}).view_key()
+
+
+def test_a_right_view_is_another_one_with_other_zones_address_or_mounting() -> None:
+    zone = {"name": "edge", "kind": "include", "polygon": ((0, 0), (1, 0), (1, 1))}
+    keys = [
+        _key(),
+        _key(uri="rtsp://user:old@cam:555/1"),
+        _key(uri="rtsp://user:old@cam:554/2"),
+        _key(zones=[zone]),
+        _key(mounted="2026-11-28"),
+    ]
+
+    assert len(set(keys)) == len(keys)
+    assert all(len(key) == 64 for key in keys)
+
+
+def test_a_right_view_is_the_same_with_another_password_name_or_threshold() -> None:
+    overrides = {"decision": {"threshold": 0.3}, "view": {"moved_after_s": 5}}
+
+    assert _key(uri="rtsp://user:new@cam:554/1?token=2") == _key()
+    assert _key(overrides=overrides, latency_ms=100) == _key()
+
+
+def test_a_date_of_mounting_may_be_written_as_a_date() -> None:
+    assert _key(mounted=date(2026, 11, 28)) == _key(mounted="2026-11-28")
+    assert _key(mounted=2) == _key(mounted="2")
+    with pytest.raises(ValidationError, match="mounted"):
+        _key(mounted=True)

@@ -8,17 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ropewatch.aim import Luma
 from ropewatch.judging import ViewSettings
-from ropewatch.view import (
-    HEIGHT_PX,
-    WIDTH_PX,
-    Luma,
-    ViewCondition,
-    ViewWatch,
-    has_changed,
-    lit,
-    structure,
-)
+from ropewatch.reference import COMPARE_EVERY_S, HEIGHT_PX, WIDTH_PX, Reference
+from ropewatch.view import ViewCondition, ViewWatch, has_changed, lit, structure
 
 EVERY_S = 0.5
 SHAPE = (HEIGHT_PX, WIDTH_PX)
@@ -55,11 +48,16 @@ def repeated(luma: Luma) -> Iterator[Luma]:
         yield luma
 
 
+def of_yard() -> Reference:
+    luma = noisy(yard(), 0, seed=1)
+    return Reference(luma, luma)
+
+
 class Showing:
-    """A watch that is shown one camera after another, at its pace."""
+    """A watch that is shown one camera after another, at its pace; it knows the yard."""
 
     def __init__(self, settings: ViewSettings = SETTINGS) -> None:
-        self.watch = ViewWatch(settings)
+        self.watch = ViewWatch(settings, of_yard())
         self.now_s = 1000.0
 
     def show(self, pictures: Iterator[Luma], for_s: float) -> list[ViewCondition | None]:
@@ -76,7 +74,10 @@ COVERS: dict[ViewCondition, Callable[[], Iterator[Luma]]] = {
     ViewCondition.DARK: lambda: camera(yard(contrast=0.05, at=18)),
     ViewCondition.COVERED: lambda: camera(yard(contrast=0.03, at=120)),
     ViewCondition.FROZEN: lambda: repeated(noisy(yard(), 2, seed=9)),
+    ViewCondition.MOVED: lambda: camera(yard(7)),
 }
+# How far apart looks are by which it is told.
+PACE_S = dict.fromkeys(ViewCondition, EVERY_S) | {ViewCondition.MOVED: COMPARE_EVERY_S}
 
 
 def test_a_camera_that_shows_a_yard_is_watched_for_long() -> None:
@@ -92,10 +93,10 @@ def test_what_lasts_is_told_after_its_time_and_taken_back_when_it_is_over(
     showing.show(camera(yard()), for_s=5)
 
     told = showing.show(COVERS[condition](), for_s=after_s + 2)
-    after = showing.show(camera(yard(2)), for_s=SETTINGS.clear_after_s + 1)
+    after = showing.show(camera(yard()), for_s=SETTINGS.clear_after_s + 1 + PACE_S[condition])
 
     # A freeze begins with its first picture; that of a cover is bad for the half second before.
-    assert told.index(condition) * EVERY_S == pytest.approx(after_s, abs=EVERY_S)
+    assert told.index(condition) * EVERY_S == pytest.approx(after_s, abs=PACE_S[condition])
     assert set(told) == {None, condition}
     assert after[0] is condition
     assert after[-1] is None
@@ -110,8 +111,8 @@ def test_what_does_not_last_is_not_told(condition: ViewCondition) -> None:
         each
         for _ in range(4)
         for each in [
-            *showing.show(COVERS[condition](), for_s=after_s - 2 * EVERY_S),
-            *showing.show(camera(yard()), for_s=1),
+            *showing.show(COVERS[condition](), for_s=after_s - 2 * PACE_S[condition]),
+            *showing.show(camera(yard()), for_s=1 + PACE_S[condition]),
         ]
     ]
 
@@ -211,6 +212,45 @@ def test_a_gap_between_samples_counts_as_little_as_nobody_has_looked() -> None:
     showing.now_s += 3600
 
     assert showing.show(frozen, for_s=1)[-1] is None
+
+
+@pytest.mark.parametrize("condition", [ViewCondition.DARK, ViewCondition.COVERED])
+def test_what_hides_a_picture_is_told_before_moved_and_neither_begins_nor_ends_it(
+    condition: ViewCondition,
+) -> None:
+    showing = Showing()
+    showing.show(COVERS[ViewCondition.MOVED](), for_s=40)
+    hidden = showing.show(COVERS[condition](), for_s=120)
+    moved = showing.show(COVERS[ViewCondition.MOVED](), for_s=40)
+    again = showing.show(COVERS[condition](), for_s=20)
+
+    assert set(hidden) == {None, condition}
+    assert moved[-1] is ViewCondition.MOVED
+    assert again[-1] is condition
+    assert showing.show(COVERS[ViewCondition.MOVED](), for_s=10)[-1] is ViewCondition.MOVED
+
+
+def test_a_camera_that_looks_elsewhere_hides_nobody() -> None:
+    """Who is in view is judged as ever, and may be gone from it."""
+    showing = Showing()
+    showing.show(COVERS[ViewCondition.MOVED](), for_s=SETTINGS.moved_after_s + 5)
+
+    assert showing.watch.condition is ViewCondition.MOVED
+    assert not showing.watch.view.hidden
+
+
+def test_a_camera_whose_view_is_not_learnt_yet_is_not_moved() -> None:
+    showing = Showing()
+    showing.watch = ViewWatch(SETTINGS)
+
+    told = [
+        each
+        for seed in (1, 7, 8, 9, 10)
+        for each in showing.show(camera(yard(seed)), for_s=SETTINGS.moved_after_s)
+    ]
+
+    assert set(told) == {None}
+    assert showing.watch.reference is None
 
 
 def test_a_picture_that_froze_in_the_dark_is_dark() -> None:

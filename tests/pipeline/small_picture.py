@@ -13,7 +13,8 @@ from deepstream.backend import BackendChoice, load_backend
 from deepstream.graph import link_in_order, make_element
 from deepstream.gst import Gst
 from deepstream.plan import make_plan
-from ropewatch.view import HEIGHT_PX, WIDTH_PX, structure
+from ropewatch.reference import HEIGHT_PX, WIDTH_PX
+from ropewatch.view import structure
 from tests.pipeline.tiny_site import tiny_site
 
 CAPS = "video/x-raw, format=NV12, width=1280, height=720, framerate=1/1"

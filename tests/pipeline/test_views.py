@@ -5,22 +5,26 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 import pytest
 
 from deepstream.gst import Gst
 from deepstream.plan import ElementSpec, PropertyValue, ViewSpec
+from deepstream.reference_file import ReferenceFile
 from deepstream.views import CameraView, Views
 from demo.broker import PrivateBroker, free_port
+from ropewatch.aim import Luma
 from ropewatch.client import Subscriber
 from ropewatch.judging import ViewSettings
 from ropewatch.observations import CLEAR
-from ropewatch.view import Luma, ViewWatch
+from ropewatch.reference import HEIGHT_PX, WIDTH_PX, Reference, to_pgm
+from ropewatch.view import ViewCondition, ViewWatch
 from tests.pipeline.running import Ran, finish, start
 from tests.pipeline.tiny_site import FPS, encode, tiny_site, write_models
 from tests.rtsp_server import RtspServer
@@ -64,9 +68,18 @@ def clip(path: Path, pictures: list[Picture]) -> Path:
 
 
 def watched(
-    file: Path, broker: PrivateBroker, folder: Path, view: Mapping[str, object], until: list[str]
+    file: Path,
+    broker: PrivateBroker,
+    folder: Path,
+    view: Mapping[str, object],
+    until: list[str],
+    *,
+    right: Picture | None = None,
 ) -> tuple[Ran, list[str], list[dict[str, Any]]]:
-    """Watch a camera until its statuses end with those asked for; return them and the box's."""
+    """Watch a camera until its statuses end with those asked for; return them and the box's.
+
+    Where `right` is given, an earlier run has learnt it for the right view.
+    """
     write_models(folder)
     mqtt = {"host": broker.host, "port": broker.port}
     filters = ("ropewatch/v1/+/+/camera/+/status", "ropewatch/v1/+/+/status")
@@ -76,7 +89,13 @@ def watched(
         RtspServer(file, free_port()) as server,
         Subscriber(broker.host, broker.port, filters) as inbox,
     ):
-        process = start(tiny_site(folder, {"cam": server.url}, mqtt=mqtt, view=view), folder)
+        site = tiny_site(folder, {"cam": server.url}, mqtt=mqtt, view=view)
+        if right is not None:
+            learnt = cv2.resize(right, (WIDTH_PX, HEIGHT_PX), interpolation=cv2.INTER_AREA)
+            content = to_pgm(Reference(learnt, learnt), site.sources[0].view_key())
+            (folder / "state/views").mkdir(parents=True)
+            (folder / "state/views/cam.pgm").write_bytes(content)
+        process = start(site, folder)
         deadline_s = time.monotonic() + PATIENCE_S
         for message in inbox.messages(PATIENCE_S):
             content = json.loads(message.payload)
@@ -139,6 +158,24 @@ def test_a_dark_and_a_covered_camera_is_blind_until_it_shows_something_again(
 
 
 @pytest.mark.broker
+def test_a_camera_that_was_knocked_while_the_box_was_off_is_blind_until_it_is_put_right(
+    broker: PrivateBroker, tmp_path: Path
+) -> None:
+    turned = [np.roll(each, (10, 50), axis=(0, 1)) for each in live(14, crop=SAFE)]
+    file = clip(tmp_path / "a.mp4", [*turned, *live(12, crop=SAFE)])
+    until = ["watching", "moved", "watching"]
+    view = {"moved_after_s": 2, "clear_after_s": 1}
+
+    ran, told, box = watched(file, broker, tmp_path, view, until, right=yard(1, crop=SAFE))
+
+    assert told[-3:] == until, ran.output
+    reasons = {reason for status in box for reason in status["reasons"]}
+    said = "moved, it looks elsewhere than its reference view, see docs/blindness.md"
+    assert f"camera cam: {said}" in reasons
+    assert ran.code == 0, ran.output
+
+
+@pytest.mark.broker
 def test_a_camera_whose_picture_nobody_wants_looked_at_is_watched(
     broker: PrivateBroker, tmp_path: Path
 ) -> None:
@@ -156,7 +193,9 @@ class Camera:
 
     def __init__(self) -> None:
         Gst.init(None)
-        line = "videotestsrc is-live=true ! video/x-raw,format=NV12,width=256,height=144,"
+        line = (
+            "videotestsrc name=scene is-live=true ! video/x-raw,format=NV12,width=256,height=144,"
+        )
         self.pipeline = Gst.parse_launch(f"{line}framerate=50/1 ! fakesink name=mux sync=false")
         self.pad = self.pipeline.get_by_name("mux").get_static_pad("sink")
         self.frames = 0
@@ -189,7 +228,10 @@ class Counted(ViewWatch):
 
 
 def looked_at(
-    camera: Camera, *middle: ElementSpec, watch: ViewWatch | None = None
+    camera: Camera,
+    *middle: ElementSpec,
+    watch: ViewWatch | None = None,
+    file: ReferenceFile | None = None,
 ) -> tuple[CameraView, Views]:
     sink: dict[str, PropertyValue] = {"max-buffers": 1, "sync": False, "async": False}
     elements = (
@@ -198,14 +240,14 @@ def looked_at(
         ElementSpec("view-out-a", "appsink", sink),
     )
     watch = watch or ViewWatch(ViewSettings())
-    view = CameraView(ViewSpec("a", 0, elements), camera.pad, watch)
+    view = CameraView(ViewSpec("a", 0, elements), camera.pad, watch, file)
     return view, Views({0: view})
 
 
-def wait_for(view: CameraView) -> None:
+def wait_until(holds: Callable[[], bool], otherwise: str) -> None:
     deadline_s = time.monotonic() + PATIENCE_S
-    while view.lost is None:
-        assert time.monotonic() < deadline_s, "it is not lost"
+    while not holds():
+        assert time.monotonic() < deadline_s, otherwise
         time.sleep(0.05)
 
 
@@ -220,6 +262,24 @@ def test_a_picture_is_looked_at_twice_a_second(camera: Camera) -> None:
     assert views.troubles() == []
     assert 4 <= watch.looks <= 8
     assert camera.goes_on()
+
+
+def test_a_view_is_learnt_and_kept_and_a_turned_camera_told_by_it(
+    camera: Camera, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ropewatch.reference.LEARN_EVERY_S", 0.0)
+    watch, file = ViewWatch(ViewSettings()), ReferenceFile(tmp_path, "a", "0" * 64)
+    _, views = looked_at(camera, watch=watch, file=file)
+    views.start()
+    wait_until((tmp_path / "a.pgm").exists, "it is not kept")
+    views.stop()
+    again = ViewWatch(ViewSettings(moved_after_s=1), ReferenceFile(tmp_path, "a", "0" * 64).read())
+
+    camera.pipeline.get_by_name("scene").set_property("pattern", "circular")
+    _, views = looked_at(camera, watch=again)
+    views.start()
+    wait_until(lambda: views.condition(0) is ViewCondition.MOVED, "it is not moved")
+    views.stop()
 
 
 @pytest.mark.parametrize(
@@ -238,7 +298,7 @@ def test_a_view_that_fails_is_told_and_the_camera_goes_on(
     view, views = looked_at(camera, broken)
 
     views.start()
-    wait_for(view)
+    wait_until(lambda: view.lost is not None, "it is not lost")
 
     (trouble,) = views.troubles()
     assert trouble.startswith("camera a: its picture is not looked at, ")
