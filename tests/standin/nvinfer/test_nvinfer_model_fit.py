@@ -39,7 +39,7 @@ def test_a_fixed_batch_below_batch_size_is_refused(tmp_path: Path) -> None:
             {"onnx_file": "none.onnx"}, r"onnx-file: .*none\.onnx: no such", id="missing"
         ),
         pytest.param(
-            {"model_engine_file": "x.engine", "onnx_file": ""},
+            {"model_engine_file": "x.engine", "onnx_file": None},
             r"model-engine-file: .*x\.engine: the name does not say its ONNX",
             id="engine-without-model",
         ),

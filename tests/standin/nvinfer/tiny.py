@@ -93,8 +93,12 @@ def _write(
 
 
 def ini(path: Path, text: str = "", /, **keys: Any) -> Path:
-    """Write a configuration: [property] with the keys (_ for -), then the text as it is."""
-    lines = [f"{name.replace('_', '-')}={_shown(value)}" for name, value in keys.items()]
+    """Write a configuration: [property] with the keys (_ for -, None for none), then the text."""
+    lines = [
+        f"{name.replace('_', '-')}={_shown(value)}"
+        for name, value in keys.items()
+        if value is not None
+    ]
     path.write_text("\n".join(["[property]", *lines, text, ""]), "utf-8")
     return path
 
