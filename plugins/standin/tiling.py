@@ -1,9 +1,12 @@
 """Where each source goes in the tiled picture: arithmetic on metadata, no pixels."""
 
+import math
 from dataclasses import dataclass
 
-from plugins.standin.metadata import NvDsDisplayMeta, NvDsFrameMeta
+from plugins.standin.metadata import NvDsBatchMeta, NvDsDisplayMeta, NvDsFrameMeta
 from plugins.standin.osd_params import NvOSD_RectParams, NvOSD_TextParams
+
+MAX_TILES = 128
 
 
 @dataclass(frozen=True)
@@ -20,6 +23,62 @@ class Tile:
     def scale(self) -> tuple[float, float]:
         """Tile pixels per frame pixel, across and down."""
         return self.width / self.frame_wh[0], self.height / self.frame_wh[1]
+
+    def is_within(self, most: int) -> bool:
+        """Tell whether frames are made at most so many times larger or smaller each way."""
+        return all(1 / most <= scale <= most for scale in self.scale)
+
+
+class Canvas:
+    """The newest metadata of each source that is in the picture."""
+
+    def __init__(self) -> None:
+        self._batches: dict[int, NvDsBatchMeta] = {}
+
+    def take(self, frames: list[NvDsFrameMeta]) -> None:
+        """Replace what was known of these frames' sources; of several the last one stays.
+
+        The last source of a batch comes first, as in NvTiler.
+        """
+        for index in {frame.pad_index for frame in frames}:
+            self.forget(index)
+        for frame in reversed(frames):
+            held = NvDsBatchMeta(1)
+            held.frames = [frame]
+            if frame.pad_index in self._batches:
+                held.release()
+            else:
+                self._batches[frame.pad_index] = held
+
+    def forget(self, index: int) -> None:
+        """Drop a source."""
+        held = self._batches.pop(index, None)
+        if held is not None:
+            held.release()
+
+    def clear(self) -> None:
+        """Drop all sources."""
+        for index in list(self._batches):
+            self.forget(index)
+
+    def merged(self, batch: NvDsBatchMeta) -> NvDsFrameMeta:
+        """Make the one frame of a tiled batch: of no source and no time, with all objects."""
+        merged = NvDsFrameMeta()
+        merged.base_meta.batch_meta = batch
+        for held in self._batches.values():
+            frame = held.copy().frames[0]
+            for name in ("objects", "displays", "user_metas"):
+                items = getattr(frame, name)
+                for item in items:
+                    item.base_meta.batch_meta = batch
+                getattr(merged, name).extend(items)
+        return merged
+
+
+def grid_for(index: int) -> tuple[int, int]:
+    """Return the rows and columns that NVIDIA's makes when a source has no tile."""
+    rows = math.isqrt(index + 1)
+    return rows, math.ceil((index + 1) / rows)
 
 
 def tile_of(

@@ -11,7 +11,19 @@ import pytest
 from plugins.standin import buffer_meta, metadata
 from plugins.standin.gst import Gst, structure_of
 from plugins.standin.surface import Surface
-from tests.standin.pipelines import RGBA, Feed, Run, add_box, play, through, wait_for, watch
+from plugins.standin.tiling import grid_for
+from tests.standin.pipelines import (
+    RGBA,
+    Bench,
+    Feed,
+    Run,
+    add_box,
+    bench,
+    play,
+    through,
+    wait_for,
+    watch,
+)
 
 pytestmark = [pytest.mark.gst, pytest.mark.usefixtures("stand_ins")]
 
@@ -107,7 +119,8 @@ def test_the_tiler_moves_boxes_and_texts_into_the_picture() -> None:
     )
 
     # Each tile is 32x16, half of the frame; the second one begins at row 16.
-    moved = next(f for f in batch.frames if f.pad_index == 1).objects[0]
+    (frame,) = batch.frames
+    (moved,) = frame.objects
     rect = moved.rect_params
     assert (rect.left, rect.top, rect.width, rect.height) == (16, 20, 8, 4)
     assert (moved.text_params.x_offset, moved.text_params.y_offset) == (16, 18)
@@ -117,12 +130,82 @@ def test_the_tiler_moves_boxes_and_texts_into_the_picture() -> None:
     assert (luma[16:] == 200).all()
 
 
-def test_a_source_without_a_tile_of_its_own_is_left_out_and_an_empty_tile_is_black() -> None:
-    batch = through("nvmultistreamtiler rows=1 columns=1 width=64 height=32", sources=2)
+def test_behind_the_tiler_there_is_one_frame_of_no_source_and_no_time() -> None:
+    tail = "nvmultistreamtiler rows=1 columns=2 width=128 height=32 ! nvvideoconvert"
+    batch = through(tail, sources=2, before=_label)
+
+    (frame,) = batch.frames
+    numbers = (frame.pad_index, frame.source_id, frame.frame_num, frame.buf_pts, frame.batch_id)
+    assert numbers == (0, 0, 0, 0, 0)
+    assert (batch.max_frames_in_batch, frame.source_frame_width) == (1, 0)
+    # NvTiler goes through a batch from its end.
+    assert [item.obj_label for item in frame.objects] == ["of 1", "of 0"]
+
+
+def test_a_source_without_a_tile_makes_the_grid_larger_and_an_empty_tile_is_black() -> None:
+    grown = tiled("nvmultistreamtiler rows=1 columns=1 width=64 height=32", sources=2)
     empty = through("nvmultistreamtiler rows=1 columns=2 width=64 height=32", sources=1)
 
-    assert [frame.pad_index for frame in batch.frames] == [0]
+    assert grown.tolist() == [[60, 60, 80, 80]] * 4
     assert (empty.surfaces[0].nv12()[0][:, 32:] == 16).all()
+
+
+@pytest.mark.parametrize(("index", "grid"), [(1, (1, 2)), (3, (2, 2)), (4, (2, 3)), (9, (3, 4))])
+def test_the_grid_grows_as_nvidias(index: int, grid: tuple[int, int]) -> None:
+    assert grid_for(index) == grid
+
+
+def test_a_silent_source_keeps_picture_and_boxes_and_an_ended_one_is_black_without(
+    stopper: list[Bench],
+) -> None:
+    made = bench(sources=2, batch_size=2, batched_push_timeout=20_000)
+    stopper.append(made)
+    tiler = Gst.ElementFactory.make("nvmultistreamtiler")
+    for name, value in (("columns", 2), ("width", 64), ("height", 32)):
+        tiler.set_property(name, value)
+    made.pipeline.set_state(Gst.State.NULL)
+    out = made.pipeline.get_by_name("out")
+    made.pipeline.add(tiler)
+    made.muxer.unlink(out)
+    made.muxer.link(tiler)
+    tiler.link(out)
+    watch(made.muxer.get_static_pad("src"), Run(), _label)
+    made.pipeline.set_state(Gst.State.PLAYING)
+    shown = []
+
+    def push(*sources: int) -> None:
+        before = len(made.batches)
+        for source in sources:
+            made.feeds[source].push(grey=100 + 50 * source)
+        assert wait_for(lambda: len(made.batches) > before)
+        batch = made.batches[-1]
+        labels = sorted(item.obj_label for item in batch.frames[0].objects)
+        shown.append((batch.surfaces[0].nv12()[0][16, 16::32].tolist(), labels))
+
+    for feed in made.feeds:
+        feed.start()
+    push(0, 1)
+    push(0)
+    made.feeds[1].end()
+    push(0)
+
+    both = ([100, 150], ["of 0", "of 1"])
+    assert shown == [both, both, ([100, 16], ["of 0"])]
+
+
+def _label(batch: Any) -> None:
+    for frame in batch.frames:
+        item = metadata.NvDsObjectMeta()
+        item.obj_label = f"of {frame.pad_index}"
+        frame.objects.append(item)
+
+
+def test_a_tile_that_a_vic_cannot_fill_is_an_error_unless_the_gpu_scales() -> None:
+    small = "nvmultistreamtiler width=640 height=640"
+
+    with pytest.raises(AssertionError, match="frames of 64x32 go into tiles of 640x640, want"):
+        through(small)
+    assert through(f"{small} compute-hw=GPU").surfaces[0].height == 640
 
 
 def tiled(tail: str, *, sources: int) -> Any:
@@ -219,7 +302,7 @@ def test_tiles_mix_greys_unless_they_take_the_nearest(method: int | None) -> Non
     )
 
     mixed = bool(set(np.unique(luma)) - {40, 200})
-    assert mixed is (method in (None, 1, 2, 3, 4, 5))
+    assert mixed is (method in (1, 2, 3, 4, 5))
 
 
 def test_a_converter_before_the_tiler_keeps_the_frames_size() -> None:

@@ -1,4 +1,7 @@
-"""nvmultistreamtiler: the frames of a batch side by side in one picture."""
+"""nvmultistreamtiler: the frames of a batch side by side in one picture.
+
+It follows NVIDIA's source of it (gstnvmultistreamtiler.cpp, NvTiler.cpp).
+"""
 
 import math
 from typing import Any
@@ -12,10 +15,12 @@ from plugins.standin import element as base
 from plugins.standin.gst import Gst, GstBase, structure_of
 from plugins.standin.metadata import NvDsBatchMeta
 from plugins.standin.surface import Surface
-from plugins.standin.tiling import Tile, move_frame, tile_of
+from plugins.standin.tiling import MAX_TILES, Canvas, Tile, grid_for, move_frame, tile_of
 
 _CAPS = "video/x-raw(memory:NVMM), format=(string){ NV12, RGBA }"
 _BLACK_Y, _GREY_UV = 16, 128
+_GPU = 1
+_MOST_SCALE = 16
 _LAYOUT = ("rows", "columns", "show-source", "square-seq-grid")
 # By interpolation-method, what NVIDIA's graphics cards do.
 _INTERPOLATIONS = (
@@ -30,7 +35,10 @@ _INTERPOLATIONS = (
 
 
 class NvMultiStreamTiler(base.Settings, GstBase.BaseTransform):
-    """A source that gives nothing keeps its last tile; one that never gave any stays black."""
+    """A source that gives nothing keeps its last tile and boxes; one that ended is black.
+
+    Behind it a batch has one frame, of no source, with the objects of all.
+    """
 
     __gtype_name__ = "GstNvMultiStreamTiler"
     __gstmetadata__ = ("Tiler", "Filter/Video", "Puts many frames into one", "ropewatch")
@@ -43,8 +51,8 @@ class NvMultiStreamTiler(base.Settings, GstBase.BaseTransform):
         base.integer("show-source", -1, low=-1),
         base.string("custom-tile-config", effect=False),
         base.boolean("square-seq-grid"),
-        base.enum("interpolation-method", enums.INTERPOLATION, 1),
-        base.enum("compute-hw", enums.COMPUTE_HW, effect=False),
+        base.enum("interpolation-method", enums.INTERPOLATION, 6),
+        base.enum("compute-hw", enums.COMPUTE_HW),
         base.enum("nvbuf-memory-type", enums.MEMORY_TYPE, effect=False),
         base.uint("buffer-pool-size", 4, effect=False),
         base.uint("gpu-id", effect=False),
@@ -59,18 +67,24 @@ class NvMultiStreamTiler(base.Settings, GstBase.BaseTransform):
         self.canvas: npt.NDArray[np.uint8] | None = None
         self.picture_wh = (0, 0)
         self.sources: set[int] = set()
+        self.grown: tuple[int, int] | None = None
+        self.shown = Canvas()
         self.stale = False
         base.cure_floating(self)
 
     def changed(self, name: str, _value: Any) -> None:
         """Begin a new picture with the next batch when the tiles move, or of another size."""
         self.stale = self.stale or name in _LAYOUT
-        if name in ("width", "height") and self.canvas is not None:
+        if name in ("rows", "columns"):
+            self.grown = None
+        elif name == "show-source":
+            self.shown.clear()
+        elif name in ("width", "height") and self.canvas is not None:
             self.reconfigure_src()
 
     def _wanted_wh(self) -> tuple[int, int]:
-        """Return the size that is set, pixels, made even."""
-        return self.settings["width"] // 2 * 2, self.settings["height"] // 2 * 2
+        """Return the size that is set, pixels, rounded up to multiples of 4 as by NVIDIA's."""
+        return (self.settings["width"] + 3) // 4 * 4, (self.settings["height"] + 3) // 4 * 4
 
     @base.guarded(None)
     def do_transform_caps(self, direction: Any, caps: Gst.Caps, wanted: Any) -> Gst.Caps:
@@ -83,6 +97,10 @@ class NvMultiStreamTiler(base.Settings, GstBase.BaseTransform):
             if direction == Gst.PadDirection.SINK:
                 for name, side in zip(("width", "height"), self._wanted_wh(), strict=True):
                     structure.set_value(name, side)
+            if structure.has_field("batch-size"):
+                structure.remove_field("batch-size")
+                if direction == Gst.PadDirection.SINK:
+                    structure.set_value("batch-size", 1)
             result.append_structure_full(structure, Gst.CapsFeatures.from_string(base.NVMM))
         return result.intersect(wanted) if wanted is not None else result
 
@@ -123,34 +141,39 @@ class NvMultiStreamTiler(base.Settings, GstBase.BaseTransform):
 
     @base.guarded(False)
     def do_sink_event(self, event: Gst.Event) -> bool:
-        """Blacken the tile of a source that was removed; in a square grid the others move up."""
+        """Make room for a source that was added; blacken the picture when one ends or goes."""
         parsed = events.parse(event)
-        if parsed is not None and parsed[0] == events.PAD_DELETED and self.canvas is not None:
-            tile = self._tile(parsed[1], (1, 1))
-            if tile is not None:
-                self._fill(tile)
+        if parsed is not None and parsed[0] == events.PAD_ADDED:
+            self._make_room(parsed[1])
+        elif parsed is not None and parsed[0] in (events.STREAM_EOS, events.PAD_DELETED):
             self.sources.discard(parsed[1])
-            self.stale = self.stale or self.settings["square-seq-grid"]
+            self.shown.forget(parsed[1])
+            self.stale = True
         return bool(GstBase.BaseTransform.do_sink_event(self, event))
 
+    def _make_room(self, index: int) -> None:
+        self.stale = self.stale or (self.settings["square-seq-grid"] and index not in self.sources)
+        self.sources.add(index)
+        rows, columns = self.grown or (self.settings["rows"], self.settings["columns"])
+        if not self.settings["square-seq-grid"] and rows * columns <= index < MAX_TILES:
+            self.grown, self.stale = grid_for(index), True
+
     def _tiled(self, batch: NvDsBatchMeta) -> NvDsBatchMeta:
-        known = len(self.sources)
-        self.sources.update(frame.pad_index for frame in batch.frames)
-        grows = self.settings["square-seq-grid"] and len(self.sources) != known
-        if self.canvas is None or self.stale or grows:
+        if self.canvas is None or self.stale:
             self.stale = False
             self.canvas = self._black()
-        tiled = batch.copy()
-        kept = []
-        for frame in tiled.frames:
+        moved, kept = batch.copy(), []
+        for frame in moved.frames:
             surface = batch.surfaces[frame.batch_id]
             tile = self._tile(frame.pad_index, (surface.width, surface.height))
-            if tile is None:
-                continue
-            self._place(surface, tile)
-            move_frame(frame, tile)
-            kept.append(frame)
-        tiled.frames = kept
+            if tile is not None:
+                self._place(surface, tile)
+                move_frame(frame, tile)
+                kept.append(frame)
+        self.shown.take(kept)
+        tiled = NvDsBatchMeta(1)
+        tiled.user_metas = moved.user_metas
+        tiled.frames = [self.shown.merged(tiled)]
         picture = self.canvas.copy()
         tiled.surfaces = [
             Surface.from_rgba(picture) if self.format == "RGBA" else Surface.from_nv12(picture)
@@ -162,7 +185,7 @@ class NvMultiStreamTiler(base.Settings, GstBase.BaseTransform):
         if only >= 0:
             width, height = self.picture_wh
             return Tile(0, 0, width, height, frame_wh) if index == only else None
-        rows, columns = self.settings["rows"], self.settings["columns"]
+        rows, columns = self.grown or (self.settings["rows"], self.settings["columns"])
         if self.settings["square-seq-grid"]:
             if index not in self.sources:
                 return None
@@ -192,13 +215,17 @@ class NvMultiStreamTiler(base.Settings, GstBase.BaseTransform):
     def _place(self, surface: Surface, tile: Tile) -> None:
         method = _INTERPOLATIONS[self.settings["interpolation-method"]]
         pixels = [surface.rgba()] if self.format == "RGBA" else list(surface.nv12())
+        self._check_scale(tile)
         for source, target in zip(pixels, self._planes(tile), strict=True):
             size = target.shape[1], target.shape[0]
             target[:] = cv2.resize(source, size, interpolation=method)
 
-    def _fill(self, tile: Tile) -> None:
-        planes = self._planes(tile)
-        if self.format == "RGBA":
-            planes[0][:] = (0, 0, 0, 255)
-        else:
-            planes[0][:], planes[1][:] = _BLACK_Y, _GREY_UV
+    def _check_scale(self, tile: Tile) -> None:
+        """Refuse what a Jetson's VIC cannot scale; compute-hw=1 has no such limit."""
+        if self.settings["compute-hw"] == _GPU or tile.is_within(_MOST_SCALE):
+            return
+        raise ValueError(
+            f"frames of {tile.frame_wh[0]}x{tile.frame_wh[1]} go into tiles of {tile.width}x"
+            f"{tile.height}, want at most {_MOST_SCALE} times larger or smaller each way; make "
+            f"the picture larger, or set compute-hw=1"
+        )
