@@ -91,7 +91,7 @@ def run(line: str, look: Callable[[NvDsBatchMeta], None] | None = None) -> str:
 def test_two_sources_are_detected_tracked_and_judged_without_a_copy(tmp_path: Path) -> None:
     pgie, sgie = configs(tmp_path)
     seen: dict[int, list[tuple[int, int, str | None]]] = {0: [], 1: []}
-    copies = buffer_meta.copy_count()
+    copies, live = buffer_meta.copy_count(), buffer_meta.live_count()
 
     def look(batch: NvDsBatchMeta) -> None:
         for frame in batch.frames:
@@ -114,7 +114,7 @@ def test_two_sources_are_detected_tracked_and_judged_without_a_copy(tmp_path: Pa
     assert seen[0] == [(number, 0, "person 0 bright ") for number in range(20)]
     assert seen[1] == [(number, 0, "person 0 dark ") for number in range(20)]
     assert buffer_meta.copy_count() == copies
-    assert buffer_meta.live_count() == 0
+    assert buffer_meta.live_count() <= live
 
 
 def test_interval_leaves_predicted_people_on_the_skipped_frames(tmp_path: Path) -> None:
@@ -141,6 +141,7 @@ def test_an_asynchronous_classifier_delays_no_frame_and_judges_a_later_one(
 ) -> None:
     pgie, sgie = configs(tmp_path)
     sgie.write_text(f"{sgie.read_text()}classifier-async-mode=1\n")
+    live = buffer_meta.live_count()
     texts: list[str | None] = []
 
     error = run(
@@ -153,7 +154,7 @@ def test_an_asynchronous_classifier_delays_no_frame_and_judges_a_later_one(
     assert error == ""
     assert len(texts) == 30
     assert (texts[0], texts[-1]) == ("person 0", "person 0 bright ")
-    assert buffer_meta.live_count() == 0
+    assert buffer_meta.live_count() <= live
 
 
 def test_stabilize_buffer_count_drops_the_first_batches(tmp_path: Path) -> None:
