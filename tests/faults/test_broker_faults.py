@@ -33,6 +33,7 @@ def test_a_broker_goes_and_comes_back(
         location = f"persistence true\npersistence_location {rig.folder / 'broker'}/\nuser root\n"
         rig.restart_broker(away_s=0, config=PATIENT + location)
     box = rig.start()
+    rig.wait_for_box()
     rounds, away_s = (4, 6.0) if long_form else (1, 1.5)
 
     for _ in range(rounds):
@@ -48,6 +49,7 @@ def test_a_broker_goes_and_comes_back(
 
 def test_a_broker_hangs(rig: Rig, verdict: Note, long_form: bool) -> None:
     box = rig.start()
+    rig.wait_for_box()
     hangs_s = 30.0 if long_form else 3.0
     rig.watch(box, 1.0)
 
@@ -74,6 +76,7 @@ def test_a_broker_refuses_the_password_for_some_time(
     config = f"{PATIENT}allow_anonymous true\nuser root\npassword_file "
     rig.restart_broker(away_s=0, config=config + str(wrong))
     box = rig.start(username="box")
+    rig.wait_for_box()
     refused_s = 20.0 if long_form else 1.5
 
     rig.watch(box, refused_s)

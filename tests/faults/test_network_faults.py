@@ -58,6 +58,7 @@ def test_bytes_vanish_before_the_connection_does(
 @LONG_ONLY
 def test_a_network_falls_silent_until_the_keep_alive_notices(rig: Rig, verdict: Note) -> None:
     box = rig.start()
+    rig.wait_for_box()
     rig.watch(box, 1.0)
 
     rig.proxy.swallows_up = rig.proxy.swallows_down = True
