@@ -203,9 +203,9 @@ class Camera:
         self.pipeline.set_state(Gst.State.PLAYING)
 
     def goes_on(self) -> bool:
-        before = self.frames
-        time.sleep(0.5)
-        return self.frames > before + 10
+        want = self.frames + 10
+        wait_until(lambda: self.frames >= want, "the camera's frames do not go on")
+        return True
 
     def _count(self, _pad: Any, _info: Any) -> Any:
         self.frames += 1
@@ -255,12 +255,14 @@ def test_a_picture_is_looked_at_twice_a_second(camera: Camera) -> None:
     watch = Counted(ViewSettings())
     _, views = looked_at(camera, watch=watch)
 
+    began_s = time.monotonic()
     views.start()
-    time.sleep(4)
+    wait_until(lambda: watch.looks >= 6, "it is not looked at")
     views.stop()
+    took_s = time.monotonic() - began_s
 
     assert views.troubles() == []
-    assert 4 <= watch.looks <= 8
+    assert watch.looks <= 2 * took_s + 1
     assert camera.goes_on()
 
 
