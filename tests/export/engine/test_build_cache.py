@@ -5,7 +5,6 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from ropewatch.golden import Golden, golden_of
 from ropewatch.receipt import receipt_of, require_passing
 from tests.export.engine.boxes import Box, add_typed, describe_golden, manifest, publish_rope
 from tests.export.engine.models import classifier, publish, weights
+from tests.waiting import wait_until
 
 ROOT = Path(__file__).parents[3]
 
@@ -108,27 +108,32 @@ def test_damaged_cache_is_built_again(onnx: Path) -> None:
     assert require_passing(engine).verdict == "passed"
 
 
-SECOND_START = """
+START = """
 import sys, time
 from pathlib import Path
 from tests.export.engine.boxes import Box
 
-onnx, mark = Path(sys.argv[1]), Path(sys.argv[2])
-box = Box()
+class Aloud(list):
+    def append(self, line):
+        print(line, flush=True)
+
+onnx, building, go_on = map(Path, sys.argv[1:])
+box = Box(told=Aloud())
 gate = box._gate
-def slow(engine):
-    mark.touch()
-    time.sleep(float(sys.argv[3]))
+def held(engine):
+    building.touch()
+    while not go_on.exists():
+        time.sleep(0.01)
     return gate(engine)
-box._gate = slow
+box._gate = held
 box.build(onnx)
-print("\\n".join([f"built {len(box.built)}", *box.told]))
+print(f"built {len(box.built)}")
 """
 
 
-def start(onnx: Path, mark: Path, seconds: float) -> "subprocess.Popen[str]":
+def start(onnx: Path, building: Path, go_on: Path) -> "subprocess.Popen[str]":
     return subprocess.Popen(
-        [sys.executable, "-c", SECOND_START, str(onnx), str(mark), str(seconds)],
+        [sys.executable, "-c", START, str(onnx), str(building), str(go_on)],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         text=True,
@@ -137,19 +142,19 @@ def start(onnx: Path, mark: Path, seconds: float) -> "subprocess.Popen[str]":
 
 
 def test_second_start_waits_says_so_and_builds_nothing(onnx: Path, tmp_path: Path) -> None:
-    first = start(onnx, tmp_path / "building", 1.5)
-    for _ in range(600):
-        if (tmp_path / "building").exists():
-            break
-        time.sleep(0.05)
-    second = start(onnx, tmp_path / "other", 0)
+    go_on = tmp_path / "go-on"
+    first = start(onnx, tmp_path / "building", go_on)
+    wait_until((tmp_path / "building").exists)
+    second = start(onnx, tmp_path / "other", go_on)
+    assert second.stdout is not None
 
+    assert f"process {first.pid} builds here already" in second.stdout.readline()
+    go_on.touch()
     said_first, _ = first.communicate(timeout=60)
     said_second, _ = second.communicate(timeout=60)
 
-    assert said_first.startswith("built 1\n")
-    assert said_second.startswith("built 0\n")
-    assert f"process {first.pid} builds here already" in said_second
+    assert said_first.endswith("built 1\n")
+    assert said_second.endswith("built 0\n")
 
 
 def build_and_die(onnx: Path, place: int) -> bool:
