@@ -84,7 +84,16 @@ def test_cause_is_the_setting_under_which_the_answers_are_the_same(
     assert found.sentence().startswith(f"c.txt: the graph answers as if {setting} (distance 0,")
 
 
-def test_cause_is_unknown_when_no_setting_explains_most_of_it() -> None:
+def test_cause_may_leave_some_of_what_every_other_setting_leaves_whole() -> None:
+    """Without a scale factor a network saturates, and rounding decides what `topk` keeps."""
+    graph = EXPORTED.model_copy(update={"net_scale_factor": 1.0})
+
+    found = causes.find_cause("c.txt", EXPORTED, lambda how: 0.4 if how == graph else 1.0)
+
+    assert found.setting == "net-scale-factor=1"
+
+
+def test_cause_is_unknown_when_no_setting_explains_more_than_the_next() -> None:
     found = causes.find_cause("c.txt", EXPORTED, lambda how: 1.0 if how == EXPORTED else 0.4)
 
     assert found.setting is None
